@@ -67,6 +67,10 @@ pub struct ContainerSpec {
     pub stop_timeout_s: Option<i64>,
     pub health: Option<HealthCheck>,
     pub mounts: Vec<MountSpec>,
+    /// `--volume` as given; the mounts they meant are in `mounts`.
+    pub binds: Vec<String>,
+    /// `--tmpfs` as given: options by path; the mounts they meant are in `mounts`.
+    pub tmpfs: BTreeMap<String, String>,
     /// `--volumes-from` as given; the mounts it meant are in `mounts`.
     pub volumes_from: Vec<String>,
     pub network: NetworkMode,

@@ -94,6 +94,8 @@ pub struct Security {
     pub shm_size_bytes: u64,
     /// `apparmor=`, `label=` options as given; recorded, applied where the kernel has them.
     pub label_options: Vec<String>,
+    /// `--security-opt` as given; what they meant is in the other fields.
+    pub options: Vec<String>,
 }
 
 impl Default for Security {
@@ -119,6 +121,7 @@ impl Default for Security {
             oom_score_adj: 0,
             shm_size_bytes: 0,
             label_options: Vec::new(),
+            options: Vec::new(),
         }
     }
 }
