@@ -1,0 +1,60 @@
+//! The table of descriptors as a whole: close_range(2), and descriptors by number.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// Marks every descriptor from `first` on to be closed at the next exec.
+pub fn close_on_exec_from(first: u32) -> io::Result<()> {
+    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
+    // SAFETY: only changes a flag of descriptors, which stay open.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) })
+}
+
+/// Closes every descriptor of this process from 3 on but those given, which move to 3, 4, …; gives them back in
+/// order.
+///
+/// For a process just forked, whose inherited values nobody will use or drop any more: it runs its own code and then
+/// exits or executes (see [`crate::process::fork`]).
+pub fn keep_only<const N: usize>(kept: [OwnedFd; N]) -> io::Result<[OwnedFd; N]> {
+    // First out of the way, so that no target number is occupied by one of them; the moved ones stay close-on-exec.
+    let top = i32::try_from(N).unwrap_or(i32::MAX - 3) + 3;
+    let mut moved = Vec::with_capacity(N);
+    for fd in kept {
+        moved.push(rustix::io::fcntl_dupfd_cloexec(&fd, top)?);
+    }
+    let mut numbers = Vec::with_capacity(N);
+    for (target, fd) in (3..).zip(&moved) {
+        // SAFETY: dup3 replaces whatever had the target number, which by this function's contract nobody uses again.
+        check(unsafe { libc::syscall(libc::SYS_dup3, fd.as_raw_fd(), target, libc::O_CLOEXEC) })?;
+        numbers.push(target);
+    }
+    std::mem::forget(moved);
+    // SAFETY: everything above the kept ones belongs to inherited values nobody uses again (this function's contract),
+    // and to `moved`, which was forgotten above.
+    check(unsafe { libc::syscall(libc::SYS_close_range, top, libc::c_uint::MAX, 0) })?;
+    let owned: Vec<OwnedFd> = numbers
+        .into_iter()
+        // SAFETY: the numbers were just made by dup3 and have no other owner.
+        .map(|number: RawFd| unsafe { OwnedFd::from_raw_fd(number) })
+        .collect();
+    owned.try_into().map_err(|_| io::Error::other("a descriptor was lost"))
+}
+
+/// Makes 0, 1 or 2 a copy of `fd`, open across exec.
+pub fn set_standard(number: StandardStream, fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: replaces a standard stream, which the standard library never owns.
+    check(unsafe { libc::syscall(libc::SYS_dup3, fd.as_raw_fd(), number as RawFd, 0) })
+}
+
+/// A standard stream's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum StandardStream {
+    Input = 0,
+    Output = 1,
+    Error = 2,
+}
+
+fn check(result: libc::c_long) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
