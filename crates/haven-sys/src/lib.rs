@@ -13,3 +13,7 @@ pub mod rlimit;
 pub mod root;
 pub mod signal;
 pub mod socket;
+
+mod signal_queue;
+
+pub use signal_queue::SignalQueue;

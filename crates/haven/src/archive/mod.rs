@@ -1,0 +1,1 @@
+//! Files to tar and back, for `cp`.

@@ -1,0 +1,34 @@
+//! Haven's one program: the command line, and by its first argument or its name the other roles.
+//!
+//! What runs is chosen here, before any thread exists and before anything is initialised, because some roles must not
+//! inherit either. Linux only.
+
+mod archive;
+mod command;
+mod console;
+mod daemon;
+mod ending;
+mod grammar;
+mod help;
+mod option;
+mod program;
+mod show;
+mod stream;
+mod suggestion;
+mod template;
+mod wire;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if arguments.first().is_some_and(|first| first == daemon::DETACH_WORD) {
+        arguments.remove(0);
+        if let Err(failure) = daemon::detach() {
+            return ExitCode::from(ending::Refusal::from(failure).report());
+        }
+    }
+    // Roles that are not the command line come here: one line each, matched on the first argument.
+    ExitCode::from(program::main(arguments))
+}

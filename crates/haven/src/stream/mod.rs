@@ -1,0 +1,1 @@
+//! Live streams between this terminal and a process in a container.
