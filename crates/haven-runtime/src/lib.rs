@@ -7,6 +7,8 @@
 //! A [`Launch`] says everything about a container; [`Spawner::launch`] makes it, up to the point where its command
 //! would run; its [`Keeper`] then starts it, attaches to it and tells how it ended. [`Spawner::exec`] adds a process.
 
+pub mod capability;
+pub mod cgroup;
 pub mod oci;
 
 mod exit;

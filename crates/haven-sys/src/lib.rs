@@ -4,6 +4,7 @@
 //! Linux only, x86_64 and aarch64, kernel 5.19 or later. This is the only crate that may contain `unsafe`;
 //! every block names the invariant that makes it sound and who keeps it. It knows nothing of containers.
 
+pub mod bpf;
 pub mod descriptor;
 pub mod memfd;
 pub mod mount;
