@@ -24,21 +24,31 @@
 //! of its own protocol number. It knows nothing of images or of the engine's states.
 
 mod address_pool;
+mod attachment;
 mod config;
 mod counters;
 mod endpoint;
+mod host_routes;
 pub mod hosts;
 mod identity;
+mod link;
 mod network;
+mod nft;
+mod port_holder;
+mod ports;
+mod reconciliation;
 mod repairs;
 pub mod resolver;
 mod status;
+mod sweeper;
+mod sysctl;
+mod table;
 
 pub use address_pool::AddressPool;
 pub use config::NetworkConfig;
 pub use counters::InterfaceCounters;
 pub use endpoint::{Endpoint, MacAddress, Published};
 pub use identity::{Identity, IdentityPool};
-pub use network::{GATEWAY, Network, bring_loopback_up};
+pub use network::{GATEWAY, GATEWAY6, Network, bring_loopback_up};
 pub use repairs::Repairs;
 pub use status::{Foreign, Status};

@@ -1,24 +1,103 @@
 //! Makes endpoints true in the kernel, and takes them away again.
+//!
+//! The order of a connection: the veth is made, down on the host's side; its elements are added in one transaction;
+//! only then it comes up. The order of leaving: the elements go first, in one transaction, and with them every packet;
+//! the interface follows when it may.
 
-use crate::{Endpoint, InterfaceCounters, NetworkConfig, Published, Repairs, Status};
+use crate::attachment::{self, Alias, Attachment};
+use crate::link::{self, Changes, Link, VethSpec};
+use crate::nft::{self, Element, Listing, TableSpec, Transaction};
+use crate::ports::Ports;
+use crate::sweeper::Sweeper;
+use crate::{
+    Endpoint, InterfaceCounters, NetworkConfig, Published, Repairs, Status, host_routes, reconciliation,
+    status, sysctl, table,
+};
 use haven_spec::{ContainerId, Failure, Ipv4Net, Outcome, PortMapping};
+use haven_sys::netlink::{Family, NetlinkError, NetlinkSocket};
 use rustix::fd::BorrowedFd;
-use std::net::Ipv4Addr;
+use rustix::io::Errno;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 /// The host's end of every veth, and every container's default gateway.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+/// The same for IPv6.
+pub const GATEWAY6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+
+/// Last character of an interface's name on the host: tried in turn, since the interface of a container's earlier life
+/// may not be gone yet.
+const SLOTS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+/// Longest name of a network device.
+const INTERFACE_NAME_LIMIT_BYTES: usize = 15;
+
+// IPV4_DEVCONF_…, linux/ip.h.
+const FORWARDING: u16 = 1;
+const ACCEPT_REDIRECTS: u16 = 4;
+const SEND_REDIRECTS: u16 = 6;
+const ARP_IGNORE: u16 = 19;
+const ROUTE_LOCALNET: u16 = 26;
+
+/// What every interface of ours is set to on the host's side.
+const HOST_SIDE: [(u16, u32); 5] = [
+    (FORWARDING, 1),
+    (ACCEPT_REDIRECTS, 0),
+    (SEND_REDIRECTS, 0),
+    // Answer only for the gateway's address; else the host gives away the addresses of its other interfaces.
+    (ARP_IGNORE, 1),
+    // Replies to a port published on 127.0.0.1 come back by here. The table drops what else is sent there.
+    (ROUTE_LOCALNET, 1),
+];
 
 /// The network of a host. See the crate's page for where and how it may be called.
 #[derive(Debug)]
 pub struct Network {
+    config: NetworkConfig,
     pool: Ipv4Net,
+    mtu: u32,
+    table: TableSpec,
+    nft: Mutex<NetlinkSocket>,
+    route: Mutex<NetlinkSocket>,
+    attached: Mutex<BTreeMap<ContainerId, Vec<Attachment>>>,
+    ports: Mutex<Ports>,
+    sweeper: Sweeper,
+    /// Reconciling excludes changes, which exclude only it: what is being connected would look like nobody's.
+    changing: RwLock<()>,
 }
 
 impl Network {
-    /// Makes sure that the table, the pool's route and the sysctls are there. Changes nothing when they are.
+    /// Makes sure that the table, the pool's route and the forwarding setting are there. What is right stays as it
+    /// is, with all elements: connections notice nothing.
     pub fn open(config: NetworkConfig) -> Outcome<Self> {
-        let pool = config.pool;
-        Ok(Self { pool: pool.ok_or_else(|| Failure::unsupported("not yet"))? })
+        let mut route = open_socket(Family::Route)?;
+        let mut nft = open_socket(Family::Netfilter)?;
+        let table = table::table();
+        let routes =
+            link::ipv4_routes(&mut route).map_err(|e| refused("cannot list the host's routes", e))?;
+        let pool = host_routes::choose_pool(config.pool, &routes)?;
+        let mtu = match config.mtu_bytes {
+            Some(mtu) => checked_mtu(mtu)?,
+            None => host_routes::uplink_mtu(&mut route, &routes)?,
+        };
+        let forwarding_by_us = enable_forwarding()?;
+        ensure_table(&mut nft, &table, forwarding_by_us)?;
+        // Only when the table stands may packets be sent anywhere by it.
+        host_routes::ensure_pool_route(&mut route, pool, &routes)?;
+        let sweeper = Sweeper::start(open_socket(Family::Route)?)
+            .map_err(|e| Failure::host("cannot start a thread").because(e))?;
+        Ok(Self {
+            config,
+            pool,
+            mtu,
+            table,
+            nft: Mutex::new(nft),
+            route: Mutex::new(route),
+            attached: Mutex::default(),
+            ports: Mutex::default(),
+            sweeper,
+            changing: RwLock::default(),
+        })
     }
 
     /// Where containers' addresses come from.
@@ -29,52 +108,508 @@ impl Network {
     /// Makes the kernel agree with `desired`, the endpoints of all running containers: lists our objects, compares,
     /// adds and repairs, removes what is nobody's. For the daemon's start, and whenever somebody else has
     /// changed the firewall.
-    pub fn reconcile(&self, _desired: &[Endpoint]) -> Outcome<Repairs> {
-        Err(Failure::unsupported("not yet"))
+    pub fn reconcile(&self, desired: &[Endpoint]) -> Outcome<Repairs> {
+        let _alone = self.changing.write().unwrap_or_else(PoisonError::into_inner);
+        let mut attached = lock(&self.attached);
+        let (found, repairs) = reconciliation::reconcile(
+            &mut lock(&self.route),
+            &mut lock(&self.nft),
+            &mut lock(&self.ports),
+            &self.table,
+            self.pool,
+            desired,
+        )?;
+        *attached = found;
+        Ok(repairs)
     }
 
     /// Connects the namespace `netns`: loopback up, veth, address, routes, identity, published ports. Again with the
     /// same endpoint it changes nothing. When it fails it leaves nothing, and the ports are given back.
-    pub fn attach(&self, _netns: BorrowedFd<'_>, _endpoint: &Endpoint) -> Outcome<()> {
-        Err(Failure::unsupported("not yet"))
+    pub fn attach(&self, netns: BorrowedFd<'_>, endpoint: &Endpoint) -> Outcome<()> {
+        let _shared = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let connected = check(endpoint).and_then(|()| self.connect(netns, endpoint));
+        connected.map_err(|failure| {
+            lock(&self.ports).release(&endpoint.container);
+            failure.context(format!(
+                "cannot connect container `{}` to network `{}`",
+                endpoint.container.short(),
+                endpoint.network
+            ))
+        })
+    }
+
+    fn connect(&self, netns: BorrowedFd<'_>, endpoint: &Endpoint) -> Outcome<()> {
+        if let Some(attachment) = self.standing(netns, endpoint)? {
+            return self.make_true(netns, &attachment);
+        }
+        let link = self.create_veth(netns, endpoint)?;
+        let attachment =
+            Attachment { endpoint: endpoint.clone(), interface: link.index, name: link.name.clone() };
+        let made = self.hold_ports(endpoint).and_then(|()| self.make_true(netns, &attachment));
+        match made {
+            Ok(()) => {
+                let mut attached = lock(&self.attached);
+                attached.entry(endpoint.container.clone()).or_default().push(attachment);
+                Ok(())
+            }
+            Err(failure) => {
+                self.undo(&attachment);
+                Err(failure)
+            }
+        }
+    }
+
+    /// The attachment that already is what is asked for, in this namespace.
+    fn standing(&self, netns: BorrowedFd<'_>, endpoint: &Endpoint) -> Outcome<Option<Attachment>> {
+        let known = lock(&self.attached)
+            .get(&endpoint.container)
+            .and_then(|of| of.iter().find(|a| a.endpoint.interface == endpoint.interface).cloned());
+        let Some(known) = known else { return Ok(None) };
+        let outer = link::link_at(&mut lock(&self.route), known.interface)
+            .map_err(|e| refused("cannot look up an interface", e))?
+            .filter(|link| link.name == known.name);
+        let inner = NetlinkSocket::open_in(netns, Family::Route)
+            .and_then(|mut socket| link::link_named(&mut socket, &endpoint.interface))
+            .map_err(|e| refused("cannot look into the container's network namespace", e))?;
+        let same_pair = match (&outer, &inner) {
+            (Some(outer), Some(inner)) => outer.peer == Some(inner.index) && inner.peer == Some(outer.index),
+            _ => false,
+        };
+        if same_pair && known.endpoint == *endpoint {
+            return Ok(Some(known));
+        }
+        if same_pair {
+            return Err(Failure::conflict(format!(
+                "interface `{}` is connected with other settings",
+                endpoint.interface
+            ))
+            .hint("disconnect it first"));
+        }
+        // Of an earlier life.
+        let failures = self.forget(&endpoint.container, Some(&endpoint.interface));
+        failures.into_iter().next().map_or(Ok(None), Err)
+    }
+
+    fn create_veth(&self, netns: BorrowedFd<'_>, endpoint: &Endpoint) -> Outcome<Link> {
+        let mut route = lock(&self.route);
+        for slot in SLOTS {
+            let name =
+                format!("{}{}{}", table::INTERFACE_PREFIX, endpoint.container.short(), char::from(*slot));
+            let mut changes = Changes::new();
+            changes.create_veth(&VethSpec {
+                name: &name,
+                mtu: self.mtu,
+                far_name: &endpoint.interface,
+                far_mac: endpoint.effective_mac(),
+                far_netns: netns,
+            });
+            match changes.apply(&mut route) {
+                Ok(()) => {
+                    return link::link_named(&mut route, &name)
+                        .map_err(|e| refused("cannot find the new interface", e))?
+                        .ok_or_else(|| Failure::host(format!("interface `{name}` vanished at once")));
+                }
+                // Ours of an earlier life has the name, or the container's namespace has one like it.
+                Err(error) if error.errno() == Errno::EXIST => {
+                    let taken = link::link_named(&mut route, &name)
+                        .map_err(|e| refused("cannot look up an interface", e))?;
+                    if taken.is_none() {
+                        return Err(Failure::conflict(format!(
+                            "the container's network namespace has an interface `{}` already",
+                            endpoint.interface
+                        )));
+                    }
+                }
+                Err(error) => return Err(refused("cannot make a veth", error)),
+            }
+        }
+        Err(Failure::host(format!("all {} interface names of the container are taken", SLOTS.len()))
+            .hint("restart the daemon, which removes what nobody uses"))
+    }
+
+    /// Ports that were chosen by somebody who has not asked [`Network::choose_host_ports`] are held from here on.
+    fn hold_ports(&self, endpoint: &Endpoint) -> Outcome<()> {
+        let mut ports = lock(&self.ports);
+        let missing = endpoint
+            .published
+            .iter()
+            .filter(|p| !ports.is_held(&endpoint.container, p))
+            .copied()
+            .collect::<Vec<_>>();
+        let mappings = missing
+            .iter()
+            .map(|p| PortMapping {
+                container: p.container,
+                host_address: Some(p.host_address),
+                host_port: p.host_port,
+                host_port_end: p.host_port,
+            })
+            .collect::<Vec<_>>();
+        ports.choose(&endpoint.container, &mappings, self.config.publish_address).map(drop)
+    }
+
+    /// Elements, then the host's side, then the container's. Every step can be repeated.
+    fn make_true(&self, netns: BorrowedFd<'_>, attachment: &Attachment) -> Outcome<()> {
+        add_elements(&mut lock(&self.nft), &self.table, &attachment.elements())?;
+        host_side(&mut lock(&self.route), attachment)?;
+        container_side(netns, attachment)
+    }
+
+    /// Takes back what a failed connection has made; what fails here, reconciling finds.
+    fn undo(&self, attachment: &Attachment) {
+        let elements = self.not_shared(std::slice::from_ref(attachment));
+        remove_elements(&mut lock(&self.nft), &self.table, &elements).ok();
+        let mut changes = Changes::new();
+        changes.delete_link(attachment.interface);
+        changes.apply(&mut lock(&self.route)).ok();
+    }
+
+    /// The elements of these attachments that no other one needs too.
+    fn not_shared(&self, leaving: &[Attachment]) -> Vec<Element> {
+        let staying = lock(&self.attached);
+        let staying = staying.values().flatten().filter(|a| {
+            let identity = a.endpoint.identity;
+            !leaving.contains(a) && leaving.iter().any(|l| l.endpoint.identity == identity)
+        });
+        let kept = attachment::union(staying);
+        attachment::union(leaving).into_iter().filter(|e| !kept.contains(e)).collect()
     }
 
     /// Takes the container off all networks and gives its ports back. From the moment it returns no packet passes;
     /// the interface itself goes with the namespace, or in the background.
-    pub fn detach(&self, _container: &ContainerId) -> Vec<Failure> {
-        Vec::new()
+    pub fn detach(&self, container: &ContainerId) -> Vec<Failure> {
+        let _shared = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let failures = self.forget(container, None);
+        lock(&self.ports).release(container);
+        failures
+    }
+
+    /// Removes the elements of a container's attachments, or of one of them, and dooms the interfaces.
+    fn forget(&self, container: &ContainerId, interface: Option<&str>) -> Vec<Failure> {
+        let leaving = lock(&self.attached)
+            .get(container)
+            .into_iter()
+            .flatten()
+            .filter(|a| interface.is_none_or(|name| a.endpoint.interface == name))
+            .cloned()
+            .collect::<Vec<_>>();
+        let elements = self.not_shared(&leaving);
+        let mut failures = Vec::new();
+        if let Err(failure) = remove_elements(&mut lock(&self.nft), &self.table, &elements) {
+            failures.push(failure.context(format!("cannot close the network of `{}`", container.short())));
+        }
+        let mut attached = lock(&self.attached);
+        if let Some(of) = attached.get_mut(container) {
+            of.retain(|a| !leaving.contains(a));
+            if of.is_empty() {
+                attached.remove(container);
+            }
+        }
+        for attachment in &leaving {
+            self.sweeper.doom(attachment.interface);
+        }
+        failures
     }
 
     /// Decides the host port of every mapping, and holds it for the container: no host process gets it while the
     /// daemon lives. [`Network::detach`] and [`Network::release_host_ports`] let go.
     pub fn choose_host_ports(
         &self,
-        _container: &ContainerId,
-        _mappings: &[PortMapping],
+        container: &ContainerId,
+        mappings: &[PortMapping],
     ) -> Outcome<Vec<Published>> {
-        Err(Failure::unsupported("not yet"))
+        lock(&self.ports).choose(container, mappings, self.config.publish_address)
     }
 
     /// Lets go of all ports held for the container.
-    pub fn release_host_ports(&self, _container: &ContainerId) {}
+    pub fn release_host_ports(&self, container: &ContainerId) {
+        lock(&self.ports).release(container);
+    }
 
-    /// What each of the container's interfaces has carried.
-    pub fn counters(&self, _container: &ContainerId) -> Outcome<Vec<InterfaceCounters>> {
-        Err(Failure::unsupported("not yet"))
+    /// What each of the container's interfaces has carried; empty for one that is not connected.
+    pub fn counters(&self, container: &ContainerId) -> Outcome<Vec<InterfaceCounters>> {
+        let attachments = lock(&self.attached).get(container).cloned().unwrap_or_default();
+        let mut counters = Vec::new();
+        for attachment in attachments {
+            let link = link::link_at(&mut lock(&self.route), attachment.interface)
+                .map_err(|e| refused(format!("cannot read the counters of `{}`", attachment.name), e))?;
+            let statistics = link.filter(|l| l.name == attachment.name).and_then(|l| l.statistics);
+            counters.extend(statistics.map(|s| InterfaceCounters::of(attachment.endpoint.interface, s)));
+        }
+        Ok(counters)
     }
 
     /// Facts for `haven doctor`.
     pub fn status(&self) -> Outcome<Status> {
-        Err(Failure::unsupported("not yet"))
+        status::status(&mut lock(&self.route), &mut lock(&self.nft), &self.table, self.pool)
     }
 
-    /// Removes every object of ours from this thread's network namespace, needing no memory of what was made.
+    /// Removes every object of ours from this thread's network namespace, needing no memory of what was made:
+    /// interfaces, the table, the pool's route. Forwarding stays on: others may count on it by now.
     pub fn cleanup_all() -> Vec<Failure> {
-        Vec::new()
+        let mut failures = Vec::new();
+        let (mut route, mut nft) = match (open_socket(Family::Route), open_socket(Family::Netfilter)) {
+            (Ok(route), Ok(nft)) => (route, nft),
+            (Err(failure), _) | (_, Err(failure)) => return vec![failure],
+        };
+        // Interfaces first: without the table nothing would stand between them.
+        for group in [link::OURS, link::DOOMED] {
+            let mut changes = Changes::new();
+            changes.delete_group(group);
+            match changes.apply(&mut route) {
+                Err(error) if error.errno() != Errno::NODEV => {
+                    failures.push(refused("cannot delete our interfaces", error));
+                }
+                _ => {}
+            }
+        }
+        match Listing::of(&mut nft, &table::table()) {
+            Ok(listing) if listing.exists => {
+                let mut transaction = Transaction::new(table::TABLE);
+                transaction.delete_table();
+                if let Err(error) = transaction.commit(&mut nft) {
+                    failures.push(refused("cannot delete the table `inet haven`", error));
+                }
+            }
+            Ok(_) => {}
+            Err(error) => failures.push(refused("cannot list the table `inet haven`", error)),
+        }
+        failures.extend(host_routes::remove_pool_routes(&mut route));
+        failures
     }
 }
 
 /// Brings the loopback interface of `netns` up: all the network of a container that has none.
-pub fn bring_loopback_up(_netns: BorrowedFd<'_>) -> Outcome<()> {
-    Err(Failure::unsupported("not yet"))
+pub fn bring_loopback_up(netns: BorrowedFd<'_>) -> Outcome<()> {
+    let mut changes = Changes::new();
+    changes.set_up(link::LOOPBACK);
+    NetlinkSocket::open_in(netns, Family::Route)
+        .and_then(|mut socket| changes.apply(&mut socket))
+        .map_err(|e| refused("cannot bring the container's loopback interface up", e))
+}
+
+/// A lock whose holder panicked protects nothing worse than before: every change is checked against the kernel.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn open_socket(family: Family) -> Outcome<NetlinkSocket> {
+    NetlinkSocket::open(family).map_err(|e| refused("cannot open a netlink socket", e))
+}
+
+/// What the kernel refused, with what to do about the usual reasons.
+pub(crate) fn refused(what: impl Into<String>, error: NetlinkError) -> Failure {
+    let hint = match error.errno() {
+        Errno::PERM | Errno::ACCESS => Some("run the daemon as root, in the host's network namespace"),
+        Errno::OPNOTSUPP | Errno::PROTONOSUPPORT | Errno::AFNOSUPPORT => {
+            Some("the kernel lacks nf_tables, veth or NAT; load or enable them, see `haven doctor`")
+        }
+        _ => None,
+    };
+    let failure = Failure::host(what).because(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// What the kernel would refuse later, or do something else with.
+fn check(endpoint: &Endpoint) -> Outcome<()> {
+    let name = &endpoint.interface;
+    let fits = !name.is_empty() && name.len() <= INTERFACE_NAME_LIMIT_BYTES;
+    let plain = name.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b':' | b'%'));
+    if !fits || !plain || matches!(name.as_str(), "." | ".." | "lo" | "all" | "default") {
+        return Err(Failure::invalid(format!("`{name}` is not a name for an interface"))
+            .hint(format!("up to {INTERFACE_NAME_LIMIT_BYTES} letters and digits, like eth0")));
+    }
+    let address = endpoint.ipv4;
+    if address.is_unspecified()
+        || address.is_loopback()
+        || address.is_multicast()
+        || address.is_broadcast()
+        || address == GATEWAY
+    {
+        return Err(Failure::invalid(format!("`{address}` cannot be a container's address")));
+    }
+    if endpoint.ipv6.is_none()
+        && let Some(published) = endpoint.published.iter().find(|p| p.host_address.is_ipv6())
+    {
+        return Err(Failure::unsupported(format!(
+            "cannot publish `{published}`: the container has no IPv6 address, and packets are not translated from \
+             one family to the other"
+        ))
+        .hint("publish on an IPv4 address, like 0.0.0.0 or 127.0.0.1"));
+    }
+    if let Some(published) =
+        endpoint.published.iter().find(|p| p.host_address == IpAddr::V6(Ipv6Addr::LOCALHOST))
+    {
+        return Err(Failure::unsupported(format!(
+            "cannot publish `{published}`: the kernel routes nothing from ::1 to another interface"
+        ))
+        .hint("publish on 127.0.0.1 as well; clients that try ::1 first go on to it"));
+    }
+    Ok(())
+}
+
+fn checked_mtu(mtu: u32) -> Outcome<u32> {
+    const SMALLEST: u32 = 68; // RFC 791
+    const LARGEST: u32 = 65_535;
+    if (SMALLEST..=LARGEST).contains(&mtu) {
+        Ok(mtu)
+    } else {
+        Err(Failure::invalid(format!("`{mtu}` is not an MTU ({SMALLEST} to {LARGEST} bytes)")))
+    }
+}
+
+/// Whether it was we who turned forwarding on just now.
+fn enable_forwarding() -> Outcome<bool> {
+    if sysctl::is_on("ipv4/ip_forward") {
+        return Ok(false);
+    }
+    sysctl::write("ipv4/ip_forward", "1")?;
+    Ok(true)
+}
+
+/// Creates the table, or puts back what is missing or altered. Elements stay, except when the shape of a set or of a
+/// base chain has changed; even then those that still fit are carried over. Whether anything was changed.
+pub(crate) fn ensure_table(
+    nft: &mut NetlinkSocket,
+    table: &TableSpec,
+    forwarding_by_us: bool,
+) -> Outcome<bool> {
+    let failed = |e| refused("cannot make the table `inet haven`", e);
+    let listing = Listing::of(nft, table).map_err(|e| refused("cannot list the table `inet haven`", e))?;
+    let forwarding_by_us = forwarding_by_us || status::forwarding_by_us(&listing);
+    let comment = status::comment(forwarding_by_us);
+    if listing.is_intact() && listing.comment.as_deref() == Some(comment.as_str()) {
+        return Ok(false);
+    }
+    let mut transaction = Transaction::new(table.name);
+    if listing.misshapen || (listing.exists && listing.comment.as_deref() != Some(comment.as_str())) {
+        let mut kept = Vec::new();
+        for set in &table.sets {
+            let fitting = set.dynamic.is_none();
+            kept.extend(nft::elements(nft, table.name, set).unwrap_or_default().into_iter().filter(|e| {
+                fitting
+                    && e.key.len() == usize::try_from(set.key_bytes()).unwrap_or(0)
+                    && e.data.as_ref().map_or(0, Vec::len) == usize::try_from(set.data_bytes()).unwrap_or(0)
+                    && e.end.is_some() == set.interval
+            }));
+        }
+        transaction.delete_table();
+        transaction.add_table(&comment);
+        transaction.add_shape(table);
+        transaction.add_rules(&table.rules);
+        transaction.add_elements(&kept);
+        return transaction.commit(nft).map(|()| true).map_err(failed);
+    }
+    transaction.add_table(&comment);
+    transaction.add_shape(table);
+    if listing.exists {
+        transaction.delete_all_rules();
+        for chain in &listing.strange_chains {
+            transaction.delete_chain(chain);
+        }
+    }
+    transaction.add_rules(&table.rules);
+    transaction.commit(nft).map(|()| true).map_err(failed)
+}
+
+/// Adds elements. When one is there with other data (left by a crash), it is replaced in the same transaction.
+fn add_elements(nft: &mut NetlinkSocket, table: &TableSpec, elements: &[Element]) -> Outcome<()> {
+    let failed = |e| refused("cannot add to the table `inet haven`", e);
+    let mut transaction = Transaction::new(table.name);
+    transaction.add_elements(elements);
+    match transaction.commit(nft) {
+        Err(error) if error.errno() == Errno::EXIST => {}
+        result => return result.map_err(failed),
+    }
+    let mut stale = Vec::new();
+    for set in table.sets.iter().filter(|set| elements.iter().any(|e| e.set == set.name)) {
+        let present = nft::elements(nft, table.name, set).map_err(failed)?;
+        stale.extend(
+            present
+                .into_iter()
+                .filter(|p| elements.iter().any(|e| e.set == p.set && e.key == p.key && e.data != p.data)),
+        );
+    }
+    let mut transaction = Transaction::new(table.name);
+    transaction.remove_elements(&stale);
+    transaction.add_elements(elements);
+    transaction.commit(nft).map_err(failed)
+}
+
+/// Removes elements; those that are gone already, with the whole table perhaps, are no failure.
+fn remove_elements(nft: &mut NetlinkSocket, table: &TableSpec, elements: &[Element]) -> Outcome<()> {
+    let failed = |e| refused("cannot remove from the table `inet haven`", e);
+    let mut transaction = Transaction::new(table.name);
+    transaction.remove_elements(elements);
+    match transaction.commit(nft) {
+        Err(error) if error.errno() == Errno::NOENT => {}
+        result => return result.map_err(failed),
+    }
+    let mut left = Vec::new();
+    for set in table.sets.iter().filter(|set| elements.iter().any(|e| e.set == set.name)) {
+        match nft::elements(nft, table.name, set) {
+            Ok(present) => left.extend(present.into_iter().filter(|p| elements.contains(p))),
+            Err(error) if error.errno() == Errno::NOENT => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    let mut transaction = Transaction::new(table.name);
+    transaction.remove_elements(&left);
+    transaction.commit(nft).map_err(failed)
+}
+
+/// The host's end: settings, the gateway's address, the route to the container.
+pub(crate) fn host_side(route: &mut NetlinkSocket, attachment: &Attachment) -> Outcome<()> {
+    let Attachment { endpoint, interface, name } = attachment;
+    let index = *interface;
+    // Router advertisements of a container would give the host addresses and routes.
+    let setting = if endpoint.ipv6.is_some() { ("accept_ra", "0") } else { ("disable_ipv6", "1") };
+    if sysctl::read("ipv6/conf/all/disable_ipv6").is_some() {
+        sysctl::write(&format!("ipv6/conf/{name}/{}", setting.0), setting.1)?;
+    }
+    let mut changes = Changes::new();
+    changes.set_alias(index, &Alias::of(endpoint).text());
+    changes.set_ipv4_settings(index, &HOST_SIDE);
+    if endpoint.ipv6.is_some() {
+        changes.set_no_automatic_ipv6(index);
+    }
+    changes.add_address(index, GATEWAY.into());
+    changes.set_up(index);
+    changes.add_host_route(index, endpoint.ipv4.into());
+    if let Some(ipv6) = endpoint.ipv6 {
+        changes.add_address(index, GATEWAY6.into());
+        changes.add_host_route(index, ipv6.into());
+    }
+    changes.apply(route).map_err(|e| refused(format!("cannot set up the host's interface `{name}`"), e))
+}
+
+/// The container's end: loopback, address, routes.
+fn container_side(netns: BorrowedFd<'_>, attachment: &Attachment) -> Outcome<()> {
+    let endpoint = &attachment.endpoint;
+    let failed = |e| refused(format!("cannot set up the container's interface `{}`", endpoint.interface), e);
+    let mut socket = NetlinkSocket::open_in(netns, Family::Route)
+        .map_err(|e| refused("cannot enter the container's network namespace", e))?;
+    let index = link::link_named(&mut socket, &endpoint.interface)
+        .map_err(failed)?
+        .ok_or_else(|| Failure::host(format!("the container's interface `{}` is gone", endpoint.interface)))?
+        .index;
+    let mut changes = Changes::new();
+    changes.set_up(link::LOOPBACK);
+    if sysctl::read("ipv6/conf/all/disable_ipv6").is_some() {
+        changes.set_no_automatic_ipv6(index);
+    }
+    changes.add_address(index, endpoint.ipv4.into());
+    if let Some(ipv6) = endpoint.ipv6 {
+        changes.add_address(index, ipv6.into());
+    }
+    changes.set_up(index);
+    changes.add_host_route(index, GATEWAY.into());
+    changes.add_default_route(index, GATEWAY.into());
+    if endpoint.ipv6.is_some() {
+        changes.add_default_route(index, GATEWAY6.into());
+    }
+    changes.apply(&mut socket).map_err(failed)
 }

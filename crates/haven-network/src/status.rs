@@ -1,6 +1,10 @@
 //! Facts about the host's network for `haven doctor`; what they mean is the edge's to say.
 
-use haven_spec::Ipv4Net;
+use crate::network::refused;
+use crate::nft::{self, Hook, Listing, TableSpec};
+use crate::{link, sysctl, table};
+use haven_spec::{Ipv4Net, Outcome};
+use haven_sys::netlink::NetlinkSocket;
 
 /// What is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,9 +19,11 @@ pub struct Status {
     pub pool: Ipv4Net,
     /// Our veths.
     pub interfaces: usize,
-    /// Connections the denied counter has seen.
+    /// Packets refused because no link allows them.
     pub denied_packets: u64,
+    /// Packets dropped because of a forged source.
     pub spoofed_packets: u64,
+    /// Packets of connections whose link was taken away.
     pub revoked_packets: u64,
     /// Chains and firewalls of others that can stop containers' traffic.
     pub foreign: Vec<Foreign>,
@@ -34,4 +40,71 @@ pub enum Foreign {
     LegacyIptables,
     /// A base chain at the forward hook drops what nothing accepts: containers' traffic needs a rule there.
     ForwardDrop { family: String, table: String, chain: String },
+}
+
+/// In the table's comment when Haven turned forwarding on. The kernel keeps it as long as the table.
+const FORWARDING_BY_US: &str = "turned ip_forward on";
+
+/// The table's comment: version, and what is worth remembering.
+pub(crate) fn comment(forwarding_by_us: bool) -> String {
+    let version = table::VERSION;
+    if forwarding_by_us {
+        format!("haven table {version}; {FORWARDING_BY_US}")
+    } else {
+        format!("haven table {version}")
+    }
+}
+
+pub(crate) fn forwarding_by_us(listing: &Listing) -> bool {
+    listing.comment.as_deref().is_some_and(|comment| comment.contains(FORWARDING_BY_US))
+}
+
+pub(crate) fn status(
+    route: &mut NetlinkSocket,
+    nft: &mut NetlinkSocket,
+    table: &TableSpec,
+    pool: Ipv4Net,
+) -> Outcome<Status> {
+    let failed = |e| refused("cannot list the firewall", e);
+    let listing = Listing::of(nft, table).map_err(failed)?;
+    let interfaces = link::our_links(route).map_err(|e| refused("cannot list interfaces", e))?.len();
+    let counted = if listing.exists { nft::counters(nft, table.name).map_err(failed)? } else { Vec::new() };
+    let packets = |name: &str| counted.iter().find(|(n, _)| n == name).map_or(0, |(_, packets)| *packets);
+    Ok(Status {
+        table_intact: listing.is_intact(),
+        ipv4_forwarding: sysctl::is_on("ipv4/ip_forward"),
+        forwarding_by_us: forwarding_by_us(&listing),
+        ipv6_forwarding: sysctl::is_on("ipv6/conf/all/forwarding"),
+        pool,
+        interfaces,
+        denied_packets: packets(table::DENIED_TOTAL),
+        spoofed_packets: packets(table::SPOOFED_TOTAL),
+        revoked_packets: packets(table::REVOKED_TOTAL),
+        foreign: foreign(nft)?,
+    })
+}
+
+fn foreign(nft: &mut NetlinkSocket) -> Outcome<Vec<Foreign>> {
+    let (bases, names) =
+        nft::base_chains(nft).map_err(|e| refused("cannot list the chains of the firewall", e))?;
+    let mut found = Vec::new();
+    if names.iter().any(|(_, chain)| chain.starts_with("ufw-") || chain.starts_with("ufw6-")) {
+        found.push(Foreign::Ufw);
+    }
+    if names.iter().any(|(table, _)| table == "firewalld") {
+        found.push(Foreign::Firewalld);
+    }
+    let legacy = |file: &str| {
+        std::fs::read_to_string(format!("/proc/thread-self/net/{file}")).is_ok_and(|t| !t.trim().is_empty())
+    };
+    if legacy("ip_tables_names") || legacy("ip6_tables_names") {
+        found.push(Foreign::LegacyIptables);
+    }
+    let dropping = bases.into_iter().filter(|chain| chain.drops && chain.is_at(Hook::Forward));
+    found.extend(dropping.map(|chain| Foreign::ForwardDrop {
+        family: chain.family.to_owned(),
+        table: chain.table,
+        chain: chain.name,
+    }));
+    Ok(found)
 }

@@ -9,6 +9,7 @@ pub mod descriptor;
 pub mod memfd;
 pub mod mount;
 pub mod netlink;
+pub mod network_namespace;
 pub mod process;
 pub mod rlimit;
 pub mod root;

@@ -7,9 +7,8 @@
 //! Errors carry the kernel's own sentence (extended acknowledgement) when it gives one.
 //!
 //! A socket belongs to the network namespace it was opened in, for ever, whatever its thread does later. So another
-//! namespace is configured through [`NetlinkSocket::open_in`]: a thread that exists for that one call enters the
-//! namespace, opens the socket and ends. No thread of the caller ever changes its namespace, and nothing has to be
-//! undone when a step fails.
+//! namespace is configured through [`NetlinkSocket::open_in`], which opens the socket on a thread that exists for that
+//! call alone (see [`crate::network_namespace`]).
 //!
 //! Not here: what the messages mean. See netlink(7), rtnetlink(7), `linux/netlink.h`.
 
@@ -141,6 +140,14 @@ impl Batch {
         self.pad();
     }
 
+    /// Asks for an acknowledgement of the message appended last.
+    pub fn acknowledge_last(&mut self) {
+        if let Some(start) = self.starts.last().copied() {
+            let flags = self.flags(start) | ACK;
+            self.put(start + 6, &flags.to_ne_bytes());
+        }
+    }
+
     /// How many messages.
     pub fn len(&self) -> usize {
         self.starts.len()
@@ -150,9 +157,10 @@ impl Batch {
         self.starts.is_empty()
     }
 
-    /// How many bytes.
-    pub fn size_bytes(&self) -> usize {
-        self.bytes.len()
+    /// What follows the first message's header, for comparing encodings.
+    pub fn payload(&self) -> &[u8] {
+        let end = self.starts.get(1).copied().unwrap_or(self.bytes.len());
+        self.bytes.get(HEADER_BYTES..end).unwrap_or(&[])
     }
 
     fn put(&mut self, at: usize, bytes: &[u8]) {
@@ -205,6 +213,11 @@ impl Message<'_> {
     /// In the machine's byte order, as rtnetlink has it.
     pub fn u32(&mut self, kind: u16, value: u32) {
         self.bytes(kind, &value.to_ne_bytes());
+    }
+
+    /// Most significant byte first, as nfnetlink has it.
+    pub fn be16(&mut self, kind: u16, value: u16) {
+        self.bytes(kind, &value.to_be_bytes());
     }
 
     /// Most significant byte first, as nfnetlink has it.
@@ -291,24 +304,28 @@ impl<'a> Iterator for Attributes<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let length = usize::from(read_u16(self.rest, 0)?);
-        let kind = read_u16(self.rest, 2)? & KIND_MASK;
-        let value = self.rest.get(ATTRIBUTE_HEADER_BYTES..length)?;
+        let kind = read_u16(self.rest, 2)?;
+        let bytes = self.rest.get(ATTRIBUTE_HEADER_BYTES..length)?;
         self.rest = self.rest.get(aligned(length)..).unwrap_or(&[]);
-        Some((kind, Value(value)))
+        Some((kind & KIND_MASK, Value { bytes, nested: kind & NESTED != 0 }))
     }
 }
 
 /// An attribute's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Value<'a>(pub &'a [u8]);
+pub struct Value<'a> {
+    pub bytes: &'a [u8],
+    /// Marked as holding attributes. The kernel's older answers leave the mark out.
+    pub nested: bool,
+}
 
 impl<'a> Value<'a> {
     pub fn u8(self) -> Option<u8> {
-        self.0.first().copied()
+        self.bytes.first().copied()
     }
 
     pub fn u16(self) -> Option<u16> {
-        read_u16(self.0, 0)
+        read_u16(self.bytes, 0)
     }
 
     pub fn u32(self) -> Option<u32> {
@@ -329,16 +346,17 @@ impl<'a> Value<'a> {
 
     /// The text before the first NUL, if it is UTF-8.
     pub fn text(self) -> Option<&'a str> {
-        let end = self.0.iter().position(|b| *b == 0).unwrap_or(self.0.len());
-        std::str::from_utf8(self.0.get(..end)?).ok()
+        let end = self.bytes.iter().position(|b| *b == 0).unwrap_or(self.bytes.len());
+        std::str::from_utf8(self.bytes.get(..end)?).ok()
     }
 
-    pub fn nested(self) -> Attributes<'a> {
-        Attributes::new(self.0)
+    /// The attributes it holds.
+    pub fn attributes(self) -> Attributes<'a> {
+        Attributes::new(self.bytes)
     }
 
     fn array<const N: usize>(self) -> Option<[u8; N]> {
-        self.0.get(..N)?.try_into().ok()
+        self.bytes.get(..N)?.try_into().ok()
     }
 }
 
@@ -384,7 +402,7 @@ impl NetlinkSocket {
     ///
     /// Needs `CAP_SYS_ADMIN` in the user namespace that owns `netns`, which root of the host has over all.
     pub fn open_in(netns: BorrowedFd<'_>, family: Family) -> Result<Self, NetlinkError> {
-        in_network_namespace(netns, || Self::open(family))?
+        crate::network_namespace::within(netns, || Self::open(family)).map_err(NetlinkError::new)?
     }
 
     /// Sends the batch and waits for every acknowledgement it asked for; other answers go to `answer`.
@@ -405,7 +423,13 @@ impl NetlinkSocket {
             batch.starts.iter().map(|start| batch.flags(*start) & ACK != 0).collect::<Vec<bool>>();
         let mut refused: Option<NetlinkError> = None;
         while waiting.contains(&true) {
-            let length = self.receive()?;
+            // Answers are queued before sending returns. A batch refused as a whole (no permission) has one answer
+            // instead of all, so after a refusal nothing is waited for.
+            let flags = if refused.is_some() { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
+            let length = match self.receive(flags) {
+                Err(error) if error.errno == Errno::AGAIN && refused.is_some() => break,
+                received => received?,
+            };
             let datagram = self.buffer.get(..length).unwrap_or(&[]);
             for part in Parts::new(datagram) {
                 let index = usize::try_from(part.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
@@ -463,7 +487,7 @@ impl NetlinkSocket {
         let mut consistent = true;
         let mut wanted = true;
         loop {
-            let length = self.receive()?;
+            let length = self.receive(RecvFlags::empty())?;
             let datagram = self.buffer.get(..length).unwrap_or(&[]);
             for message in Parts::new(datagram) {
                 if message.sequence != sequence {
@@ -495,7 +519,7 @@ impl NetlinkSocket {
     /// Waits for one datagram of notifications. `Ok(false)`: none came within the time-out of 30 s.
     /// `ENOBUFS` means some were lost: look at the state itself.
     pub fn notified(&mut self, mut event: impl FnMut(Reply<'_>)) -> Result<bool, NetlinkError> {
-        let length = match self.receive() {
+        let length = match self.receive(RecvFlags::empty()) {
             Ok(length) => length,
             Err(error) if error.errno == Errno::AGAIN => return Ok(false),
             Err(error) => return Err(error),
@@ -537,9 +561,10 @@ impl NetlinkSocket {
     }
 
     /// One datagram from the kernel into the buffer; how many bytes.
-    fn receive(&mut self) -> Result<usize, NetlinkError> {
+    fn receive(&mut self, flags: RecvFlags) -> Result<usize, NetlinkError> {
         loop {
-            let received = rustix::net::recvfrom(&self.fd, self.buffer.as_mut_slice(), RecvFlags::TRUNC);
+            let received =
+                rustix::net::recvfrom(&self.fd, self.buffer.as_mut_slice(), flags | RecvFlags::TRUNC);
             let (_, length, sender) = match received {
                 Ok(received) => received,
                 Err(Errno::INTR) => continue,
@@ -557,31 +582,6 @@ impl NetlinkSocket {
             return Ok(length);
         }
     }
-}
-
-/// Runs `work` in a network namespace, on a thread that exists for it alone and ends with it.
-///
-/// The thread's namespace never changes back, so there is no way to forget it or to fail at it. Sockets that `work`
-/// opens stay in the namespace; everything else of the process does not notice.
-pub fn in_network_namespace<T: Send>(
-    netns: BorrowedFd<'_>,
-    work: impl FnOnce() -> T + Send,
-) -> Result<T, NetlinkError> {
-    const STACK_BYTES: usize = 64 * 1024;
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("netns".into())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || {
-                rustix::thread::move_into_link_name_space(
-                    netns,
-                    Some(rustix::thread::LinkNameSpaceType::Network),
-                )?;
-                Ok(work())
-            })
-            .map_err(|e| NetlinkError::new(Errno::from_io_error(&e).unwrap_or(Errno::AGAIN)))?;
-        thread.join().unwrap_or(Err(Errno::FAULT.into()))
-    })
 }
 
 /// One message in a datagram.
@@ -694,7 +694,7 @@ mod tests {
         }
         // One good attribute, then a lie.
         let mut listed = Attributes::new(&[5, 0, 7, 0, 42, 0, 0, 0, 200, 0, 8, 0]);
-        assert_eq!(listed.next(), Some((7, Value(&[42]))));
+        assert_eq!(listed.next(), Some((7, Value { bytes: &[42], nested: false })));
         assert_eq!(listed.next(), None);
     }
 

@@ -1,0 +1,9 @@
+//! The network as packets meet it: everything here runs in network namespaces made for one test.
+//!
+//! Making one takes root; without it the tests say that they were skipped.
+
+mod default_network;
+mod lab;
+mod lifecycle;
+mod published_ports;
+mod table;
