@@ -1,6 +1,9 @@
 //! The tree of commands: one file per command, one entry per name.
 
+mod create;
+mod creation;
 mod ps;
+mod run;
 
 use crate::daemon::Daemon;
 use crate::ending::Done;
@@ -82,5 +85,7 @@ pub(crate) fn find(entries: &'static [Entry], word: &str) -> Option<&'static Ent
 }
 
 pub(crate) static TOP: &[Entry] = &[
+    Entry::verb("run", &run::Run).common(),
     Entry::verb("ps", &ps::Ps).common(),
+    Entry::verb("create", &create::Create),
 ];
