@@ -1,0 +1,199 @@
+//! Writes tar archives: ustar headers, with a pax header in front where ustar has no room for something.
+
+use super::entry::{EntryKind, TarEntry};
+use super::header::BLOCK;
+use crate::io_failure::writing;
+use haven_spec::Outcome;
+use std::io::Write;
+
+/// The largest number eight digits of octal less the final NUL can say.
+const OCTAL_7: u64 = 0o7_777_777;
+/// The same for twelve.
+const OCTAL_11: u64 = 0o77_777_777_777;
+
+pub(crate) struct TarWriter<W> {
+    sink: W,
+    /// Content of the present entry still to come.
+    owed: u64,
+    padding: usize,
+}
+
+impl<W: Write> TarWriter<W> {
+    pub(crate) fn new(sink: W) -> Self {
+        Self { sink, owed: 0, padding: 0 }
+    }
+
+    /// Starts an entry; a file's `entry.size` bytes have to follow.
+    pub(crate) fn entry(&mut self, entry: &TarEntry) -> Outcome<()> {
+        debug_assert_eq!(self.owed, 0, "the content of the entry before has been written");
+        let pax = pax_records(entry);
+        if !pax.is_empty() {
+            let mut header = Header::new(b'x', b"././@PaxHeader");
+            header.octal(100, 7, 0o644);
+            header.octal(124, 11, pax.len() as u64);
+            self.put(&header.finish())?;
+            self.put(&pax)?;
+            self.put(&ZEROS[..padding(pax.len() as u64)])?;
+        }
+        let size = if entry.kind == EntryKind::File { entry.size } else { 0 };
+        self.put(&header(entry, size))?;
+        self.owed = size;
+        self.padding = padding(size);
+        Ok(())
+    }
+
+    /// Writes content of the present entry; what is more than its size is left out.
+    pub(crate) fn content(&mut self, bytes: &[u8]) -> Outcome<()> {
+        let take = usize::try_from(self.owed).map_or(bytes.len(), |owed| owed.min(bytes.len()));
+        self.put(&bytes[..take])?;
+        self.owed -= take as u64;
+        if self.owed == 0 {
+            let padding = std::mem::take(&mut self.padding);
+            self.put(&ZEROS[..padding])?;
+        }
+        Ok(())
+    }
+
+    /// Fills up what is still owed with zeros: the file has shrunk since its header was written.
+    pub(crate) fn fill(&mut self) -> Outcome<()> {
+        while self.owed > 0 {
+            let take = usize::try_from(self.owed).map_or(BLOCK, |owed| owed.min(BLOCK));
+            self.content(&ZEROS[..take])?;
+        }
+        Ok(())
+    }
+
+    /// The end marker.
+    pub(crate) fn finish(mut self) -> Outcome<W> {
+        self.put(&[0; 2 * BLOCK])?;
+        self.sink.flush().map_err(|error| writing("the archive", error))?;
+        Ok(self.sink)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Outcome<()> {
+        self.sink.write_all(bytes).map_err(|error| writing("the archive", error))
+    }
+}
+
+const ZEROS: [u8; BLOCK] = [0; BLOCK];
+
+/// Never a whole block.
+#[allow(clippy::cast_possible_truncation, reason = "the remainder of 512 fits")]
+fn padding(size: u64) -> usize {
+    (size.wrapping_neg() % BLOCK as u64) as usize
+}
+
+fn typeflag(kind: EntryKind) -> u8 {
+    match kind {
+        EntryKind::File => b'0',
+        EntryKind::HardLink => b'1',
+        EntryKind::Symlink => b'2',
+        EntryKind::CharDevice => b'3',
+        EntryKind::BlockDevice => b'4',
+        EntryKind::Directory => b'5',
+        EntryKind::Fifo => b'6',
+    }
+}
+
+fn header(entry: &TarEntry, size: u64) -> [u8; BLOCK] {
+    let mut header = Header::new(typeflag(entry.kind), &entry.path);
+    header.octal(100, 7, entry.mode.into());
+    header.octal(108, 7, entry.uid.into());
+    header.octal(116, 7, entry.gid.into());
+    header.octal(124, 11, size);
+    header.octal(136, 11, u64::try_from(entry.modified.seconds).unwrap_or(0));
+    header.bytes(157, 100, &entry.link);
+    if matches!(entry.kind, EntryKind::CharDevice | EntryKind::BlockDevice) {
+        header.octal(329, 7, entry.device.0.into());
+        header.octal(337, 7, entry.device.1.into());
+    }
+    header.finish()
+}
+
+/// What the header can't say.
+fn pax_records(entry: &TarEntry) -> Vec<u8> {
+    let mut records = Vec::new();
+    if entry.path.len() > 100 {
+        record(&mut records, b"path", &entry.path);
+    }
+    if entry.link.len() > 100 {
+        record(&mut records, b"linkpath", &entry.link);
+    }
+    if entry.kind == EntryKind::File && entry.size > OCTAL_11 {
+        record(&mut records, b"size", entry.size.to_string().as_bytes());
+    }
+    if u64::from(entry.uid) > OCTAL_7 {
+        record(&mut records, b"uid", entry.uid.to_string().as_bytes());
+    }
+    if u64::from(entry.gid) > OCTAL_7 {
+        record(&mut records, b"gid", entry.gid.to_string().as_bytes());
+    }
+    let seconds = entry.modified.seconds;
+    let nanoseconds = entry.modified.nanoseconds;
+    if nanoseconds != 0 || u64::try_from(seconds).is_ok_and(|s| s > OCTAL_11) || seconds < 0 {
+        // Digits after the point count away from zero in pax, upwards in the kernel.
+        let text = match (seconds, nanoseconds) {
+            (seconds, 0) => seconds.to_string(),
+            (0.., _) => format!("{seconds}.{nanoseconds:09}"),
+            (-1, _) => format!("-0.{:09}", 1_000_000_000 - nanoseconds),
+            _ => format!("{}.{:09}", seconds + 1, 1_000_000_000 - nanoseconds),
+        };
+        let text = text.contains('.').then(|| text.trim_end_matches('0').to_owned()).unwrap_or(text);
+        record(&mut records, b"mtime", text.as_bytes());
+    }
+    for (name, value) in &entry.xattrs {
+        record(&mut records, &[b"SCHILY.xattr.", name.as_slice()].concat(), value);
+    }
+    records
+}
+
+/// `LENGTH KEY=VALUE\n`, where the length counts its own digits.
+fn record(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+    let body = key.len() + value.len() + 3;
+    let mut length = body + 1;
+    while length != body + length.to_string().len() {
+        length = body + length.to_string().len();
+    }
+    records.extend_from_slice(length.to_string().as_bytes());
+    records.push(b' ');
+    records.extend_from_slice(key);
+    records.push(b'=');
+    records.extend_from_slice(value);
+    records.push(b'\n');
+}
+
+struct Header {
+    block: [u8; BLOCK],
+}
+
+impl Header {
+    fn new(typeflag: u8, path: &[u8]) -> Self {
+        let mut header = Self { block: [0; BLOCK] };
+        header.bytes(0, 100, path);
+        header.block[156] = typeflag;
+        header.bytes(257, 8, b"ustar\x0000");
+        header
+    }
+
+    /// What doesn't fit is cut: a pax record says all of it.
+    fn bytes(&mut self, at: usize, room: usize, bytes: &[u8]) {
+        let take = bytes.len().min(room);
+        self.block[at..at + take].copy_from_slice(&bytes[..take]);
+    }
+
+    /// `digits` octal digits and a NUL. What doesn't fit is 0: a pax record says it.
+    fn octal(&mut self, at: usize, digits: usize, value: u64) {
+        let most = if digits == 11 { OCTAL_11 } else { OCTAL_7 };
+        let value = if value > most { 0 } else { value };
+        let text = format!("{value:0digits$o}");
+        self.bytes(at, digits, text.as_bytes());
+    }
+
+    fn finish(mut self) -> [u8; BLOCK] {
+        self.block[148..156].fill(b' ');
+        let sum: u64 = self.block.iter().map(|b| u64::from(*b)).sum();
+        let text = format!("{sum:06o}\0 ");
+        self.bytes(148, 8, text.as_bytes());
+        self.block
+    }
+}
