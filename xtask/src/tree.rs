@@ -24,6 +24,11 @@ impl File {
         self.path.ends_with(".rs")
     }
 
+    /// Whether it is a test and no part of the product.
+    pub(crate) fn is_test(&self) -> bool {
+        self.path.ends_with("tests.rs") || self.path.contains("/tests/")
+    }
+
     /// `haven-sys` for `crates/haven-sys/src/lib.rs`; `None` outside `crates/`.
     pub(crate) fn room(&self) -> Option<&str> {
         self.path.strip_prefix("crates/")?.split('/').next()

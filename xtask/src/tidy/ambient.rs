@@ -30,10 +30,9 @@ const READS: &[&str] = &[
 
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for file in tree.rust().filter(|file| file.room().is_some_and(|room| ROOMS.contains(&room))) {
-        if !file.path.contains("/src/") || file.path.contains("/tests/") {
-            continue;
-        }
+    for file in
+        tree.rust().filter(|file| !file.is_test() && file.room().is_some_and(|room| ROOMS.contains(&room)))
+    {
         let code = code_only(&file.text);
         // Unit tests stand at the end of a file and may ask for a temporary directory.
         let product = code.split("#[cfg(test)]").next().unwrap_or_default();

@@ -4,7 +4,7 @@ use super::Finding;
 use crate::tree::Tree;
 
 /// A header shorter than this says nothing.
-const SHORTEST: usize = 20;
+const SHORTEST: usize = 8;
 
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let headless = tree.rust().filter(|file| {
