@@ -57,6 +57,8 @@ pub struct Network {
     pool: Ipv4Net,
     mtu: u32,
     table: TableSpec,
+    /// Forwarding was off before Haven. The table's comment says it too, and may be flushed.
+    forwarding_by_us: bool,
     nft: Mutex<NetlinkSocket>,
     route: Mutex<NetlinkSocket>,
     attached: Mutex<BTreeMap<ContainerId, Vec<Attachment>>>,
@@ -81,7 +83,7 @@ impl Network {
             None => host_routes::uplink_mtu(&mut route, &routes)?,
         };
         let forwarding_by_us = enable_forwarding()?;
-        ensure_table(&mut nft, &table, forwarding_by_us)?;
+        let made = ensure_table(&mut nft, &table, forwarding_by_us)?;
         // Only when the table stands may packets be sent anywhere by it.
         host_routes::ensure_pool_route(&mut route, pool, &routes)?;
         let sweeper = Sweeper::start(open_socket(Family::Route)?)
@@ -91,6 +93,7 @@ impl Network {
             pool,
             mtu,
             table,
+            forwarding_by_us: made.forwarding_by_us,
             nft: Mutex::new(nft),
             route: Mutex::new(route),
             attached: Mutex::default(),
@@ -116,7 +119,7 @@ impl Network {
             &mut lock(&self.nft),
             &mut lock(&self.ports),
             &self.table,
-            self.pool,
+            (self.pool, self.forwarding_by_us),
             desired,
         )?;
         *attached = found;
@@ -470,20 +473,27 @@ fn enable_forwarding() -> Outcome<bool> {
     Ok(true)
 }
 
+/// What [`ensure_table`] found and did.
+pub(crate) struct Ensured {
+    pub(crate) changed: bool,
+    pub(crate) forwarding_by_us: bool,
+}
+
 /// Creates the table, or puts back what is missing or altered. Elements stay, except when the shape of a set or of a
-/// base chain has changed; even then those that still fit are carried over. Whether anything was changed.
+/// base chain has changed; even then those that still fit are carried over.
 pub(crate) fn ensure_table(
     nft: &mut NetlinkSocket,
     table: &TableSpec,
     forwarding_by_us: bool,
-) -> Outcome<bool> {
+) -> Outcome<Ensured> {
     let failed = |e| refused("cannot make the table `inet haven`", e);
     let listing = Listing::of(nft, table).map_err(|e| refused("cannot list the table `inet haven`", e))?;
     let forwarding_by_us = forwarding_by_us || status::forwarding_by_us(&listing);
     let comment = status::comment(forwarding_by_us);
     if listing.is_intact() && listing.comment.as_deref() == Some(comment.as_str()) {
-        return Ok(false);
+        return Ok(Ensured { changed: false, forwarding_by_us });
     }
+    let done = Ensured { changed: true, forwarding_by_us };
     let mut transaction = Transaction::new(table.name);
     if listing.misshapen || (listing.exists && listing.comment.as_deref() != Some(comment.as_str())) {
         let mut kept = Vec::new();
@@ -501,7 +511,7 @@ pub(crate) fn ensure_table(
         transaction.add_shape(table);
         transaction.add_rules(&table.rules);
         transaction.add_elements(&kept);
-        return transaction.commit(nft).map(|()| true).map_err(failed);
+        return transaction.commit(nft).map(|()| done).map_err(failed);
     }
     transaction.add_table(&comment);
     transaction.add_shape(table);
@@ -512,7 +522,7 @@ pub(crate) fn ensure_table(
         }
     }
     transaction.add_rules(&table.rules);
-    transaction.commit(nft).map(|()| true).map_err(failed)
+    transaction.commit(nft).map(|()| done).map_err(failed)
 }
 
 /// Adds elements. When one is there with other data (left by a crash), it is replaced in the same transaction.

@@ -20,10 +20,11 @@ pub(crate) fn reconcile(
     nft: &mut NetlinkSocket,
     ports: &mut Ports,
     table: &TableSpec,
-    pool: Ipv4Net,
+    (pool, forwarding_by_us): (Ipv4Net, bool),
     desired: &[Endpoint],
 ) -> Outcome<(Attached, Repairs)> {
-    let mut repairs = Repairs { table_rebuilt: ensure_table(nft, table, false)?, ..Repairs::default() };
+    let ensured = ensure_table(nft, table, forwarding_by_us)?;
+    let mut repairs = Repairs { table_rebuilt: ensured.changed, ..Repairs::default() };
     let links = link::our_links(route).map_err(|e| refused("cannot list interfaces", e))?;
     let (attachments, leftovers) = pair(links, desired, &mut repairs);
 

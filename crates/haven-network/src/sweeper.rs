@@ -5,8 +5,8 @@
 
 use crate::link::{self, Changes, DOOMED, OURS};
 use haven_sys::netlink::NetlinkSocket;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 /// How long namespaces have to go by themselves.
 const GRACE: Duration = Duration::from_secs(2);
@@ -38,12 +38,11 @@ impl Sweeper {
 fn sweep(mut socket: NetlinkSocket, inbox: &Receiver<u32>) {
     while let Ok(first) = inbox.recv() {
         let mut doomed = vec![first];
-        let deadline = std::time::Instant::now() + GRACE;
-        loop {
-            match inbox.recv_timeout(deadline.saturating_duration_since(std::time::Instant::now())) {
-                Ok(interface) => doomed.push(interface),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-            }
+        let deadline = Instant::now() + GRACE;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        // Ends with the time, or with the last sender.
+        while let Ok(interface) = inbox.recv_timeout(left()) {
+            doomed.push(interface);
         }
         // What fails here stays in one of our groups, where reconciling finds it.
         delete(&mut socket, &doomed).ok();

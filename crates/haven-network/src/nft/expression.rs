@@ -249,8 +249,11 @@ impl Expression {
                 m.be16(1, *group);
                 m.be32(3, *bytes);
             }),
-            Self::RejectWithReset => reject(list, 1, 0), // NFT_REJECT_TCP_RST
-            Self::RejectProhibited => reject(list, 2, 3), // NFT_REJECT_ICMPX_UNREACH, NFT_REJECT_ICMPX_ADMIN_PROHIBITED
+            Self::RejectWithReset => element(list, "reject", |m| m.be32(1, 1)), // NFT_REJECT_TCP_RST
+            Self::RejectProhibited => element(list, "reject", |m| {
+                m.be32(1, 2); // NFT_REJECT_ICMPX_UNREACH
+                m.u8(2, 3); // NFT_REJECT_ICMPX_ADMIN_PROHIBITED
+            }),
             Self::Verdict(verdict) => element(list, "immediate", |m| {
                 m.be32(1, 0); // NFT_REG_VERDICT
                 m.nest(2, |m| {
@@ -272,7 +275,7 @@ impl Expression {
 
 /// The number of the register that begins at a slot, as the kernel shows it.
 fn register(slot: u32) -> u32 {
-    if slot % 4 == 0 { 1 + slot / 4 } else { 8 + slot }
+    if slot.is_multiple_of(4) { 1 + slot / 4 } else { 8 + slot }
 }
 
 /// `{ name, data }`, without the list around it.
@@ -381,12 +384,5 @@ fn mask(list: &mut Message<'_>, bits: &[u8]) {
         m.be32(6, 0); // NFT_BITWISE_MASK_XOR
         m.nest(4, |m| m.bytes(DATA_VALUE, bits));
         m.nest(5, |m| m.bytes(DATA_VALUE, &vec![0; bits.len()]));
-    });
-}
-
-fn reject(list: &mut Message<'_>, kind: u32, code: u8) {
-    element(list, "reject", |m| {
-        m.be32(1, kind);
-        m.u8(2, code);
     });
 }

@@ -165,7 +165,8 @@ fn same_set(found: Attributes<'_>, set: &SetSpec) -> bool {
     /// Flags that the kernel sets by itself: elements with expressions.
     const KERNELS_OWN: u32 = 0x100;
     let number = |kind| found.first(kind).and_then(Value::be32);
-    number(3).is_some_and(|flags| flags & !KERNELS_OWN == set.flags())
+    // The kernel leaves flags out when there are none.
+    number(3).unwrap_or(0) & !KERNELS_OWN == set.flags()
         && number(5) == Some(set.key_bytes())
         && (set.data.is_empty() || number(7) == Some(set.data_bytes()))
         && (!set.counted || found.first(17).is_some())
@@ -253,10 +254,13 @@ impl BaseChain {
     }
 }
 
+/// A chain's table and name.
+pub(crate) type ChainName = (String, String);
+
 /// The base chains of every table that sees IP packets, and the names of all chains.
 pub(crate) fn base_chains(
     socket: &mut NetlinkSocket,
-) -> Result<(Vec<BaseChain>, Vec<(String, String)>), NetlinkError> {
+) -> Result<(Vec<BaseChain>, Vec<ChainName>), NetlinkError> {
     const FAMILIES: [(u8, &str); 3] = [(FAMILY_INET, "inet"), (2, "ip"), (10, "ip6")];
     let mut bases = Vec::new();
     let mut names = Vec::new();

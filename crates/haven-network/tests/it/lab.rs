@@ -201,3 +201,14 @@ pub(crate) fn publish(host_address: &str, host_port: u16, container: &str) -> Pu
 pub(crate) fn pool() -> Ipv4Net {
     Ipv4Net::parse("10.210.0.0/16").unwrap()
 }
+
+/// Compares long texts and shows the first line that differs.
+pub(crate) fn same(found: &str, wanted: &str) {
+    let (mut found, mut wanted) = (found.lines(), wanted.lines());
+    loop {
+        match (found.next(), wanted.next()) {
+            (None, None) => return,
+            (found, wanted) => assert_eq!(found, wanted),
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! Making one takes root; without it the tests say that they were skipped.
 
 mod default_network;
+#[cfg(test)]
 mod lab;
 mod lifecycle;
 mod published_ports;
