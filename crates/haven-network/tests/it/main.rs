@@ -6,5 +6,6 @@ mod default_network;
 #[cfg(test)]
 mod lab;
 mod lifecycle;
+#[cfg(test)]
 mod published_ports;
 mod table;
