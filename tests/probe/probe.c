@@ -43,7 +43,7 @@ static const struct named CALLS[] = {
     {"bpf", SYS_bpf}, {"perf_event_open", SYS_perf_event_open}, {"userfaultfd", SYS_userfaultfd},
     {"mount", SYS_mount}, {"umount2", SYS_umount2}, {"pivot_root", SYS_pivot_root},
     {"open_tree", 428}, {"move_mount", 429}, {"fsopen", 430}, {"fsmount", 432}, {"mount_setattr", 442},
-    {"unshare", SYS_unshare}, {"setns", SYS_setns}, {"clone3", 435},
+    {"unshare", SYS_unshare}, {"setns", SYS_setns}, {"clone", SYS_clone}, {"clone3", 435},
     {"ptrace", SYS_ptrace}, {"process_vm_readv", SYS_process_vm_readv}, {"kcmp", SYS_kcmp},
     {"init_module", SYS_init_module}, {"finit_module", SYS_finit_module}, {"delete_module", SYS_delete_module},
     {"kexec_load", SYS_kexec_load}, {"reboot", SYS_reboot}, {"swapon", SYS_swapon}, {"swapoff", SYS_swapoff},

@@ -109,7 +109,8 @@ impl Layer {
         self.put(header, path, &[])
     }
 
-    fn bytes(self) -> Vec<u8> {
+    /// The archive of the layer alone.
+    pub fn bytes(self) -> Vec<u8> {
         self.builder.into_inner().expect("memory takes the end of an archive")
     }
 }

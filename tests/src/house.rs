@@ -54,6 +54,11 @@ impl House {
         self.peer
     }
 
+    /// The program that makes containers, whose content no container may change.
+    pub fn runtime(&self) -> PathBuf {
+        if self.peer { "/usr/sbin/runc".into() } else { binary() }
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.stage.path("haven.sock")
     }
