@@ -10,6 +10,7 @@
 pub mod capability;
 pub mod cgroup;
 pub mod oci;
+pub mod seccomp;
 
 mod exit;
 mod identity;

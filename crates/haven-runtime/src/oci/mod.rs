@@ -39,6 +39,8 @@ pub use seccomp::{Seccomp, SeccompAction, SeccompArg, SeccompOperator, Syscall};
 pub use spec::{Root, Spec, VERSION};
 pub use state::{ProcessState, State, Status};
 
+pub(crate) use spec::parse as parse_document;
+
 /// For `skip_serializing_if`: the Go types leave out zero numbers.
 fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
