@@ -245,9 +245,24 @@ impl Changes {
         });
     }
 
+    /// Asks, after the changes so far, for the interface with this name.
+    pub(crate) fn ask_for(&mut self, name: &str) {
+        self.batch.message(GET_LINK, ACK, |m| {
+            m.raw(&link_header(0, 0, 0));
+            m.text(3, name);
+        });
+    }
+
     /// Carries them out, each by itself; the first refusal is returned when all have been tried.
-    pub(crate) fn apply(mut self, socket: &mut NetlinkSocket) -> Result<(), NetlinkError> {
-        socket.request(&mut self.batch, |_| ())
+    pub(crate) fn apply(self, socket: &mut NetlinkSocket) -> Result<(), NetlinkError> {
+        self.apply_and_read(socket).map(drop)
+    }
+
+    /// As [`Changes::apply`], and returns the interface that was asked for.
+    pub(crate) fn apply_and_read(mut self, socket: &mut NetlinkSocket) -> Result<Option<Link>, NetlinkError> {
+        let mut found = None;
+        socket.request(&mut self.batch, |reply| found = read_link(reply))?;
+        Ok(found)
     }
 }
 

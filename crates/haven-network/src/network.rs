@@ -142,13 +142,13 @@ impl Network {
     }
 
     fn connect(&self, netns: BorrowedFd<'_>, endpoint: &Endpoint) -> Outcome<()> {
-        if let Some(attachment) = self.standing(netns, endpoint)? {
-            return self.make_true(netns, &attachment);
+        if let Some((attachment, far)) = self.standing(netns, endpoint)? {
+            return self.make_true(netns, &attachment, far);
         }
         let link = self.create_veth(netns, endpoint)?;
-        let attachment =
-            Attachment { endpoint: endpoint.clone(), interface: link.index, name: link.name.clone() };
-        let made = self.hold_ports(endpoint).and_then(|()| self.make_true(netns, &attachment));
+        let far = link.peer.unwrap_or(0);
+        let attachment = Attachment { endpoint: endpoint.clone(), interface: link.index, name: link.name };
+        let made = self.hold_ports(endpoint).and_then(|()| self.make_true(netns, &attachment, far));
         match made {
             Ok(()) => {
                 let mut attached = lock(&self.attached);
@@ -162,8 +162,8 @@ impl Network {
         }
     }
 
-    /// The attachment that already is what is asked for, in this namespace.
-    fn standing(&self, netns: BorrowedFd<'_>, endpoint: &Endpoint) -> Outcome<Option<Attachment>> {
+    /// The attachment that already is what is asked for, in this namespace, and the index of its far end.
+    fn standing(&self, netns: BorrowedFd<'_>, endpoint: &Endpoint) -> Outcome<Option<(Attachment, u32)>> {
         let known = lock(&self.attached)
             .get(&endpoint.container)
             .and_then(|of| of.iter().find(|a| a.endpoint.interface == endpoint.interface).cloned());
@@ -174,14 +174,13 @@ impl Network {
         let inner = NetlinkSocket::open_in(netns, Family::Route)
             .and_then(|mut socket| link::link_named(&mut socket, &endpoint.interface))
             .map_err(|e| refused("cannot look into the container's network namespace", e))?;
-        let same_pair = match (&outer, &inner) {
-            (Some(outer), Some(inner)) => outer.peer == Some(inner.index) && inner.peer == Some(outer.index),
-            _ => false,
-        };
-        if same_pair && known.endpoint == *endpoint {
-            return Ok(Some(known));
-        }
-        if same_pair {
+        let far = inner.filter(|inner| {
+            outer.is_some_and(|outer| outer.peer == Some(inner.index) && inner.peer == Some(outer.index))
+        });
+        if let Some(far) = far {
+            if known.endpoint == *endpoint {
+                return Ok(Some((known, far.index)));
+            }
             return Err(Failure::conflict(format!(
                 "interface `{}` is connected with other settings",
                 endpoint.interface
@@ -206,11 +205,10 @@ impl Network {
                 far_mac: endpoint.effective_mac(),
                 far_netns: netns,
             });
-            match changes.apply(&mut route) {
-                Ok(()) => {
-                    return link::link_named(&mut route, &name)
-                        .map_err(|e| refused("cannot find the new interface", e))?
-                        .ok_or_else(|| Failure::host(format!("interface `{name}` vanished at once")));
+            changes.ask_for(&name);
+            match changes.apply_and_read(&mut route) {
+                Ok(made) => {
+                    return made.ok_or_else(|| Failure::host(format!("interface `{name}` vanished at once")));
                 }
                 // Ours of an earlier life has the name, or the container's namespace has one like it.
                 Err(error) if error.errno() == Errno::EXIST => {
@@ -252,10 +250,10 @@ impl Network {
     }
 
     /// Elements, then the host's side, then the container's. Every step can be repeated.
-    fn make_true(&self, netns: BorrowedFd<'_>, attachment: &Attachment) -> Outcome<()> {
+    fn make_true(&self, netns: BorrowedFd<'_>, attachment: &Attachment, far: u32) -> Outcome<()> {
         add_elements(&mut lock(&self.nft), &self.table, &attachment.elements())?;
         host_side(&mut lock(&self.route), attachment)?;
-        container_side(netns, attachment)
+        container_side(netns, attachment, far)
     }
 
     /// Takes back what a failed connection has made; what fails here, reconciling finds.
@@ -577,7 +575,7 @@ pub(crate) fn host_side(route: &mut NetlinkSocket, attachment: &Attachment) -> O
     let index = *interface;
     // Router advertisements of a container would give the host addresses and routes.
     let setting = if endpoint.ipv6.is_some() { ("accept_ra", "0") } else { ("disable_ipv6", "1") };
-    if sysctl::read("ipv6/conf/all/disable_ipv6").is_some() {
+    if kernel_has_ipv6() {
         sysctl::write(&format!("ipv6/conf/{name}/{}", setting.0), setting.1)?;
     }
     let mut changes = Changes::new();
@@ -596,30 +594,31 @@ pub(crate) fn host_side(route: &mut NetlinkSocket, attachment: &Attachment) -> O
     changes.apply(route).map_err(|e| refused(format!("cannot set up the host's interface `{name}`"), e))
 }
 
-/// The container's end: loopback, address, routes.
-fn container_side(netns: BorrowedFd<'_>, attachment: &Attachment) -> Outcome<()> {
+/// The container's end, which has the index `far` there: loopback, address, routes.
+fn container_side(netns: BorrowedFd<'_>, attachment: &Attachment, far: u32) -> Outcome<()> {
     let endpoint = &attachment.endpoint;
-    let failed = |e| refused(format!("cannot set up the container's interface `{}`", endpoint.interface), e);
-    let mut socket = NetlinkSocket::open_in(netns, Family::Route)
-        .map_err(|e| refused("cannot enter the container's network namespace", e))?;
-    let index = link::link_named(&mut socket, &endpoint.interface)
-        .map_err(failed)?
-        .ok_or_else(|| Failure::host(format!("the container's interface `{}` is gone", endpoint.interface)))?
-        .index;
     let mut changes = Changes::new();
     changes.set_up(link::LOOPBACK);
-    if sysctl::read("ipv6/conf/all/disable_ipv6").is_some() {
-        changes.set_no_automatic_ipv6(index);
+    if kernel_has_ipv6() {
+        changes.set_no_automatic_ipv6(far);
     }
-    changes.add_address(index, endpoint.ipv4.into());
+    changes.add_address(far, endpoint.ipv4.into());
     if let Some(ipv6) = endpoint.ipv6 {
-        changes.add_address(index, ipv6.into());
+        changes.add_address(far, ipv6.into());
     }
-    changes.set_up(index);
-    changes.add_host_route(index, GATEWAY.into());
-    changes.add_default_route(index, GATEWAY.into());
+    changes.set_up(far);
+    changes.add_host_route(far, GATEWAY.into());
+    changes.add_default_route(far, GATEWAY.into());
     if endpoint.ipv6.is_some() {
-        changes.add_default_route(index, GATEWAY6.into());
+        changes.add_default_route(far, GATEWAY6.into());
     }
-    changes.apply(&mut socket).map_err(failed)
+    NetlinkSocket::open_in(netns, Family::Route)
+        .and_then(|mut socket| changes.apply(&mut socket))
+        .map_err(|e| refused(format!("cannot set up the container's interface `{}`", endpoint.interface), e))
+}
+
+/// IPv6 was not left out or turned off when the kernel started.
+fn kernel_has_ipv6() -> bool {
+    static HAS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *HAS.get_or_init(|| sysctl::read("ipv6/conf/all/disable_ipv6").is_some())
 }
