@@ -9,6 +9,7 @@
 
 pub mod capability;
 pub mod cgroup;
+pub mod landlock;
 pub mod oci;
 pub mod seccomp;
 
