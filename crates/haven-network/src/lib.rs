@@ -43,6 +43,7 @@ mod status;
 mod sweeper;
 mod sysctl;
 mod table;
+mod watch;
 
 pub use address_pool::AddressPool;
 pub use config::NetworkConfig;
@@ -52,3 +53,4 @@ pub use identity::{Identity, IdentityPool};
 pub use network::{GATEWAY, GATEWAY6, Network, bring_loopback_up};
 pub use repairs::Repairs;
 pub use status::{Foreign, Status};
+pub use watch::{ForeignChange, Watch};

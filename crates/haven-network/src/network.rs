@@ -10,8 +10,8 @@ use crate::nft::{self, Element, Listing, TableSpec, Transaction};
 use crate::ports::Ports;
 use crate::sweeper::Sweeper;
 use crate::{
-    Endpoint, InterfaceCounters, NetworkConfig, Published, Repairs, Status, host_routes, reconciliation,
-    status, sysctl, table,
+    Endpoint, InterfaceCounters, NetworkConfig, Published, Repairs, Status, Watch, host_routes,
+    reconciliation, status, sysctl, table,
 };
 use haven_spec::{ContainerId, Failure, Ipv4Net, Outcome, PortMapping};
 use haven_sys::netlink::{Family, NetlinkError, NetlinkSocket};
@@ -338,6 +338,12 @@ impl Network {
             counters.extend(statistics.map(|s| InterfaceCounters::of(attachment.endpoint.interface, s)));
         }
         Ok(counters)
+    }
+
+    /// Notices from now on when others change our table, so that it can be reconciled within milliseconds.
+    pub fn watch(&self) -> Outcome<Watch> {
+        let own = lock(&self.nft).port().map_err(|e| refused("cannot watch the firewall", e))?;
+        Watch::new(open_socket(Family::Netfilter)?, own)
     }
 
     /// Facts for `haven doctor`.

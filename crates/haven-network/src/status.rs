@@ -38,8 +38,32 @@ pub enum Foreign {
     Firewalld,
     /// Tables of the old iptables back end exist; their rules cannot be listed here.
     LegacyIptables,
+    /// Docker's chains are loaded: it drops forwarded packets that are not for its own containers.
+    Docker,
     /// A base chain at the forward hook drops what nothing accepts: containers' traffic needs a rule there.
     ForwardDrop { family: String, table: String, chain: String },
+}
+
+impl Foreign {
+    /// The commands that let containers' traffic through; Haven never changes somebody else's rules by itself.
+    pub fn remedy(&self) -> Vec<String> {
+        let prefix = table::INTERFACE_PREFIX;
+        match self {
+            Self::Ufw => ["in", "out"].map(|way| format!("ufw route allow {way} on {prefix}+")).into(),
+            Self::Firewalld => {
+                vec![format!("firewall-cmd --permanent --zone=trusted --add-interface={prefix}+")]
+            }
+            Self::Docker => {
+                ["i", "o"].map(|way| format!("iptables -I DOCKER-USER -{way} {prefix}+ -j ACCEPT")).into()
+            }
+            Self::ForwardDrop { family, table, chain } => ["iifname", "oifname"]
+                .map(|way| format!("nft insert rule {family} {table} {chain} {way} '{prefix}*' accept"))
+                .into(),
+            Self::LegacyIptables => {
+                ["i", "o"].map(|way| format!("iptables-legacy -I FORWARD -{way} {prefix}+ -j ACCEPT")).into()
+            }
+        }
+    }
 }
 
 /// In the table's comment when Haven turned forwarding on. The kernel keeps it as long as the table.
@@ -93,6 +117,9 @@ fn foreign(nft: &mut NetlinkSocket) -> Outcome<Vec<Foreign>> {
     }
     if names.iter().any(|(table, _)| table == "firewalld") {
         found.push(Foreign::Firewalld);
+    }
+    if names.iter().any(|(_, chain)| chain == "DOCKER-USER") {
+        found.push(Foreign::Docker);
     }
     let legacy = |file: &str| {
         std::fs::read_to_string(format!("/proc/thread-self/net/{file}")).is_ok_and(|t| !t.trim().is_empty())

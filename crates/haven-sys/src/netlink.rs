@@ -272,6 +272,8 @@ impl Message<'_> {
 #[derive(Debug, Clone, Copy)]
 pub struct Reply<'a> {
     pub kind: u16,
+    /// The socket whose request this answers, or is told of.
+    pub port: u32,
     pub payload: &'a [u8],
 }
 
@@ -437,7 +439,7 @@ impl NetlinkSocket {
                     continue; // a late answer to an earlier request that gave up
                 }
                 if part.kind != NLMSG_ERROR {
-                    answer(Reply { kind: part.kind, payload: part.payload });
+                    answer(Reply { kind: part.kind, port: part.port, payload: part.payload });
                     continue;
                 }
                 if let Some(slot) = waiting.get_mut(index) {
@@ -502,12 +504,18 @@ impl NetlinkSocket {
                     NLMSG_NOOP => {}
                     NLMSG_OVERRUN => return Err(Errno::NOBUFS.into()),
                     kind if wanted => {
-                        wanted = part(Reply { kind, payload: message.payload }).is_continue();
+                        wanted = part(Reply { kind, port: message.port, payload: message.payload }).is_continue();
                     }
                     _ => {}
                 }
             }
         }
+    }
+
+    /// Its number, by which the kernel says whose request something was.
+    pub fn port(&self) -> Result<u32, NetlinkError> {
+        let own = rustix::net::getsockname(&self.fd)?;
+        Ok(SocketAddrNetlink::try_from(own)?.pid())
     }
 
     /// Receives notifications of a group from now on.
@@ -525,7 +533,7 @@ impl NetlinkSocket {
             Err(error) => return Err(error),
         };
         for message in Parts::new(self.buffer.get(..length).unwrap_or(&[])) {
-            event(Reply { kind: message.kind, payload: message.payload });
+            event(Reply { kind: message.kind, port: message.port, payload: message.payload });
         }
         Ok(true)
     }
@@ -589,6 +597,7 @@ struct Part<'a> {
     kind: u16,
     flags: u16,
     sequence: u32,
+    port: u32,
     payload: &'a [u8],
 }
 
@@ -644,6 +653,7 @@ impl<'a> Iterator for Parts<'a> {
             kind: read_u16(self.rest, 4)?,
             flags: read_u16(self.rest, 6)?,
             sequence: read_u32(self.rest, 8)?,
+            port: read_u32(self.rest, 12)?,
             payload: self.rest.get(HEADER_BYTES..length)?,
         };
         self.rest = self.rest.get(aligned(length)..).unwrap_or(&[]);

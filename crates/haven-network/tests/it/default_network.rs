@@ -1,8 +1,12 @@
 //! What may talk to what on the default network, and that nothing else does.
 
 use crate::lab::{HOST, Lab, OUTSIDE, endpoint, exchange, publish};
-use haven_network::{GATEWAY, Identity};
+use haven_network::{Foreign, GATEWAY, Identity};
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+/// For what is dropped rather than refused.
+const SHORT: Duration = Duration::from_millis(400);
 
 #[test]
 fn containers_of_the_default_network_do_not_reach_each_other() {
@@ -173,12 +177,8 @@ fn an_interface_that_nobody_registered_is_denied() {
     let outside = lab.outside.listen("203.0.113.2:443");
     assert!(stranger.reaches(OUTSIDE, 443, &outside));
     lab.host.run("nft delete element inet haven bind4 { hv0101010101010 . 10.210.0.2 }");
-    let gone = stranger.inside(|| {
-        std::net::TcpStream::connect_timeout(
-            &"203.0.113.2:443".parse().unwrap(),
-            std::time::Duration::from_millis(300),
-        )
-    });
+    let gone =
+        stranger.inside(|| std::net::TcpStream::connect_timeout(&"203.0.113.2:443".parse().unwrap(), SHORT));
     assert!(gone.is_err());
     // Bound, but without an identity.
     lab.host.run("nft add element inet haven bind4 { hv0101010101010 . 10.210.0.2 }");
@@ -314,19 +314,56 @@ fn the_drop_of_another_table_stays_final() {
     );
     let refused = |place: &crate::lab::Place, to: &str| {
         let to = to.parse().unwrap();
-        place
-            .inside(|| std::net::TcpStream::connect_timeout(&to, std::time::Duration::from_millis(400)))
-            .is_err()
+        place.inside(|| std::net::TcpStream::connect_timeout(&to, SHORT)).is_err()
     };
     assert!(refused(&lab.outside, "203.0.113.1:8080"));
     assert!(refused(&a, "203.0.113.2:443"));
     let status = lab.host.inside(|| lab.network.status()).unwrap();
-    assert_eq!(
-        status.foreign,
-        [haven_network::Foreign::ForwardDrop {
-            family: "ip".into(),
-            table: "strict".into(),
-            chain: "FORWARD".into()
-        }]
-    );
+    let expected =
+        Foreign::ForwardDrop { family: "ip".into(), table: "strict".into(), chain: "FORWARD".into() };
+    assert_eq!(status.foreign, [expected]);
+    // What the operator is told to do does it.
+    for command in status.foreign[0].remedy() {
+        lab.host.run(&command);
+    }
+    assert!(lab.outside.reaches(HOST, 8080, &inner) && a.reaches(OUTSIDE, 443, &outer));
+}
+
+#[test]
+fn beside_docker_the_remedy_lets_traffic_through() {
+    let Some(lab) = Lab::new() else { return };
+    let a = lab.attach(&endpoint(1));
+    let outer = lab.outside.listen("203.0.113.2:443");
+    // What dockerd sets up.
+    let (made, output) = lab
+        .host
+        .try_run("iptables -N DOCKER-USER && iptables -A FORWARD -j DOCKER-USER && iptables -P FORWARD DROP");
+    if !made {
+        eprintln!("skipped: iptables is not usable here: {output}");
+        return;
+    }
+    let refused = || {
+        a.inside(|| std::net::TcpStream::connect_timeout(&"203.0.113.2:443".parse().unwrap(), SHORT)).is_err()
+    };
+    assert!(refused());
+    let status = lab.host.inside(|| lab.network.status()).unwrap();
+    assert_eq!(status.foreign[0], Foreign::Docker);
+    for command in status.foreign[0].remedy() {
+        lab.host.run(&command);
+    }
+    assert!(a.reaches(OUTSIDE, 443, &outer));
+}
+
+#[test]
+fn strict_reverse_path_filtering_is_no_obstacle() {
+    let Some(lab) = Lab::new() else { return };
+    lab.host.run("for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 1 > $f; done");
+    let mut web = endpoint(1);
+    web.published = vec![publish("0.0.0.0", 8080, "80")];
+    let a = lab.attach(&web);
+    let (inner, outer) = (a.listen("0.0.0.0:80"), lab.outside.listen("203.0.113.2:443"));
+    assert!(a.reaches(OUTSIDE, 443, &outer));
+    assert!(lab.outside.reaches(HOST, 8080, &inner));
+    assert!(lab.host.reaches(std::net::Ipv4Addr::LOCALHOST, 8080, &inner));
+    assert!(lab.host.reaches(HOST, 8080, &inner));
 }

@@ -359,3 +359,19 @@ fn many_containers_come_and_go_at_once() {
     }
     same(&lab.kernel_state(), &empty);
 }
+
+#[test]
+fn a_foreign_change_is_noticed_with_its_process_and_our_own_are_not() {
+    let Some(lab) = Lab::new() else { return };
+    let mut watch = shown(lab.on_host(Network::watch));
+    let _a = lab.attach(&endpoint(1));
+    lab.host.run("nft 'add table ip other { chain c { type filter hook forward priority 0; }; }'");
+    lab.host.run("nft add table ip another");
+    lab.host.run("nft flush ruleset");
+    let mut next = || shown(watch.wait()).unwrap().process.unwrap().1;
+    assert_eq!(next(), "nft");
+    shown(lab.on_host(|n| n.reconcile(&[endpoint(1)])));
+    lab.host.run("nft add element inet haven observe { 7 }");
+    // Between the two lay our own repair.
+    assert_eq!(next(), "nft");
+}
