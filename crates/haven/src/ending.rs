@@ -57,19 +57,6 @@ impl Refusal {
         Self::new(Status::FAILED, Failure::host("cannot write to standard output").because(error))
     }
 
-    pub(crate) fn failure(&self) -> Option<&Failure> {
-        self.failure.as_ref()
-    }
-
-    /// The same failure, with another status unless it is silent.
-    #[must_use]
-    pub(crate) fn with_status(mut self, status: u8) -> Self {
-        if self.failure.is_some() {
-            self.status = status;
-        }
-        self
-    }
-
     /// Says what failed and returns the exit status.
     pub(crate) fn report(self) -> u8 {
         if let Some(failure) = &self.failure {

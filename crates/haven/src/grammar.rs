@@ -116,9 +116,12 @@ pub(crate) fn all<T: Any + Clone + Send + Sync>(matches: &ArgMatches, name: &str
 
 /// What all commands share: our own help flag, the last of repeated flags wins, no abbreviations.
 pub(crate) fn base(command: Command) -> Command {
-    command.disable_help_flag(true).disable_version_flag(true).disable_help_subcommand(true).args_override_self(true).arg(
-        Arg::new("help").long("help").help("Show this help").action(ArgAction::Help),
-    )
+    command
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .disable_help_subcommand(true)
+        .args_override_self(true)
+        .arg(Arg::new("help").long("help").help("Show this help").action(ArgAction::Help))
 }
 
 /// Whether `argument` was made by [`switch`].

@@ -20,7 +20,8 @@ pub(crate) fn of_verb(path: &str, usage: &str, about: &str, command: &Command) -
     if let Some(more) = command.get_after_help() {
         text.push_str(&format!("\n{more}\n"));
     }
-    let flags: Vec<&Arg> = command.get_arguments().filter(|flag| !flag.is_positional() && !flag.is_hide_set()).collect();
+    let flags: Vec<&Arg> =
+        command.get_arguments().filter(|flag| !flag.is_positional() && !flag.is_hide_set()).collect();
     if !flags.is_empty() {
         text.push_str("\nOptions:\n");
         text.push_str(&flag_lines(flags, width()));

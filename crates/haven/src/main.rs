@@ -12,6 +12,7 @@ mod grammar;
 mod help;
 mod option;
 mod program;
+mod progress;
 mod show;
 mod stream;
 mod suggestion;

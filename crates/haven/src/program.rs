@@ -29,7 +29,8 @@ fn dispatch(arguments: Vec<OsString>) -> Done {
     let mut words = Vec::with_capacity(arguments.len());
     for argument in arguments {
         words.push(argument.into_string().map_err(|argument| {
-            let failure = Failure::invalid(format!("the argument `{}` is not UTF-8", argument.to_string_lossy()));
+            let failure =
+                Failure::invalid(format!("the argument `{}` is not UTF-8", argument.to_string_lossy()));
             Refusal::new(Status::REFUSED, failure)
         })?);
     }
@@ -50,8 +51,12 @@ fn dispatch(arguments: Vec<OsString>) -> Done {
         console::print(&help::of_program(&command, command::TOP))?;
         return Ok(Status::FINE);
     };
-    let rest: Vec<String> =
-        rest.get_many::<OsString>("").into_iter().flatten().map(|word| word.to_string_lossy().into_owned()).collect();
+    let rest: Vec<String> = rest
+        .get_many::<OsString>("")
+        .into_iter()
+        .flatten()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let environment = std::env::var("HAVEN_HOST").ok();
     let endpoint = Endpoint::choose(grammar::text(&matches, "host"), environment.as_deref())
         .map_err(|failure| Refusal::new(Status::REFUSED, failure))?;
@@ -66,9 +71,20 @@ pub(crate) fn root() -> Command {
         .no_binary_name(true)
         .allow_external_subcommands(true)
         .external_subcommand_value_parser(ValueParser::os_string())
-        .arg(grammar::value("host", "address", "Daemon socket to connect to (default unix:///run/haven/haven.sock, or HAVEN_HOST)").short('H'))
         .arg(
-            Arg::new("version").long("version").short('v').help("Show the version and exit").action(ArgAction::SetTrue),
+            grammar::value(
+                "host",
+                "address",
+                "Daemon socket to connect to (default unix:///run/haven/haven.sock, or HAVEN_HOST)",
+            )
+            .short('H'),
+        )
+        .arg(
+            Arg::new("version")
+                .long("version")
+                .short('v')
+                .help("Show the version and exit")
+                .action(ArgAction::SetTrue),
         )
 }
 
@@ -123,7 +139,8 @@ fn refused(path: &str, error: &clap::Error) -> Refusal {
         _ => String::new(),
     };
     let argument = detail(ContextKind::InvalidArg);
-    let flag = argument.split_whitespace().next().unwrap_or_default().split(['=', '[']).next().unwrap_or_default();
+    let flag =
+        argument.split_whitespace().next().unwrap_or_default().split(['=', '[']).next().unwrap_or_default();
     let help = format!("{path} --help");
     let (status, failure) = match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with('-') && argument.len() > 1 => {

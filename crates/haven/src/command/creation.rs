@@ -36,7 +36,8 @@ pub(super) fn create(context: &Context, wish: &Wish) -> Result<String, Refusal> 
 
 /// An image that isn't there is the commonest mistake of all.
 fn explained(failure: Failure, image: &str) -> Failure {
-    let missing = failure.kind() == Kind::NotFound && failure.to_string().to_lowercase().contains("no such image");
+    let missing =
+        failure.kind() == Kind::NotFound && failure.to_string().to_lowercase().contains("no such image");
     if !missing {
         return failure;
     }
@@ -56,8 +57,10 @@ impl IdFile {
     fn open(path: &str) -> Outcome<Self> {
         let opened = File::options().write(true).create_new(true).open(path);
         let file = opened.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => Failure::conflict(format!("the container ID file `{path}` exists"))
-                .hint(format!("make sure that no container uses it, then: rm {path}")),
+            std::io::ErrorKind::AlreadyExists => {
+                Failure::conflict(format!("the container ID file `{path}` exists"))
+                    .hint(format!("make sure that no container uses it, then: rm {path}"))
+            }
             _ => Failure::host(format!("cannot create the container ID file `{path}`")).because(error),
         })?;
         Ok(Self { path: path.to_owned(), file, written: false })

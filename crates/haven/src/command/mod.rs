@@ -1,9 +1,48 @@
 //! The tree of commands: one file per command, one entry per name.
 
+mod archive_file;
+mod attach;
+mod bulk;
+mod commit;
+mod completion;
+mod confirmation;
+mod cp;
 mod create;
 mod creation;
+mod df;
+mod diff;
+mod doctor;
+mod events;
+mod exec;
+mod export;
+mod history;
+mod images;
+mod import;
+mod info;
+mod inspect;
+mod lifecycle;
+mod load;
+mod logs;
+mod man;
+mod network;
+mod port;
+mod prune;
 mod ps;
+mod reference;
+mod rename;
+mod rm;
+mod rmi;
 mod run;
+mod save;
+mod start;
+mod stats;
+mod tag;
+mod top;
+mod tree;
+mod update;
+mod version;
+mod volume;
+mod wait;
 
 use crate::daemon::Daemon;
 use crate::ending::Done;
@@ -86,6 +125,117 @@ pub(crate) fn find(entries: &'static [Entry], word: &str) -> Option<&'static Ent
 
 pub(crate) static TOP: &[Entry] = &[
     Entry::verb("run", &run::Run).common(),
+    Entry::verb("exec", &exec::Exec).common(),
     Entry::verb("ps", &ps::Ps).common(),
+    Entry::verb("logs", &logs::Logs).common(),
+    Entry::verb("images", &images::Images).common(),
+    Entry::verb("load", &load::Load).common(),
+    Entry::verb("doctor", &doctor::Doctor).common(),
+    Entry::verb("version", &version::Version).common(),
+    Entry::verb("info", &info::Info).common(),
+    Entry::group("container", &CONTAINER),
+    Entry::group("image", &IMAGE),
+    Entry::group("network", &NETWORK),
+    Entry::group("system", &SYSTEM),
+    Entry::group("volume", &VOLUME),
+    Entry::verb("attach", &attach::Attach),
+    Entry::verb("commit", &commit::Commit),
+    Entry::verb("completion", &completion::Completion),
+    Entry::verb("cp", &cp::Cp),
     Entry::verb("create", &create::Create),
+    Entry::verb("diff", &diff::Diff),
+    Entry::verb("events", &events::Events),
+    Entry::verb("export", &export::Export),
+    Entry::verb("history", &history::History),
+    Entry::verb("import", &import::Import),
+    Entry::verb("inspect", &inspect::ANY),
+    Entry::verb("kill", &lifecycle::KILL),
+    Entry::verb("man", &man::Man).hidden(),
+    Entry::verb("pause", &lifecycle::PAUSE),
+    Entry::verb("port", &port::Port),
+    Entry::verb("rename", &rename::Rename),
+    Entry::verb("restart", &lifecycle::RESTART),
+    Entry::verb("rm", &rm::Rm),
+    Entry::verb("rmi", &rmi::Rmi),
+    Entry::verb("save", &save::Save),
+    Entry::verb("start", &start::Start),
+    Entry::verb("stats", &stats::Stats),
+    Entry::verb("stop", &lifecycle::STOP),
+    Entry::verb("tag", &tag::Tag),
+    Entry::verb("top", &top::Top),
+    Entry::verb("unpause", &lifecycle::UNPAUSE),
+    Entry::verb("update", &update::Update),
+    Entry::verb("wait", &wait::Wait),
 ];
+
+static CONTAINER: Group = Group {
+    about: "Manage containers",
+    entries: &[
+        Entry::verb("attach", &attach::Attach),
+        Entry::verb("commit", &commit::Commit),
+        Entry::verb("cp", &cp::Cp),
+        Entry::verb("create", &create::Create),
+        Entry::verb("diff", &diff::Diff),
+        Entry::verb("exec", &exec::Exec),
+        Entry::verb("export", &export::Export),
+        Entry::verb("inspect", &inspect::CONTAINER),
+        Entry::verb("kill", &lifecycle::KILL),
+        Entry::verb("logs", &logs::Logs),
+        Entry::verb("ls", &ps::Ps).alias(&["list", "ps"]),
+        Entry::verb("pause", &lifecycle::PAUSE),
+        Entry::verb("port", &port::Port),
+        Entry::verb("prune", &prune::CONTAINERS),
+        Entry::verb("rename", &rename::Rename),
+        Entry::verb("restart", &lifecycle::RESTART),
+        Entry::verb("rm", &rm::Rm).alias(&["remove"]),
+        Entry::verb("run", &run::Run),
+        Entry::verb("start", &start::Start),
+        Entry::verb("stats", &stats::Stats),
+        Entry::verb("stop", &lifecycle::STOP),
+        Entry::verb("top", &top::Top),
+        Entry::verb("unpause", &lifecycle::UNPAUSE),
+        Entry::verb("update", &update::Update),
+        Entry::verb("wait", &wait::Wait),
+    ],
+};
+
+static IMAGE: Group = Group {
+    about: "Manage images",
+    entries: &[
+        Entry::verb("history", &history::History),
+        Entry::verb("import", &import::Import),
+        Entry::verb("inspect", &inspect::IMAGE),
+        Entry::verb("load", &load::Load),
+        Entry::verb("ls", &images::Images).alias(&["list"]),
+        Entry::verb("prune", &prune::IMAGES),
+        Entry::verb("rm", &rmi::Rmi).alias(&["remove"]),
+        Entry::verb("save", &save::Save),
+        Entry::verb("tag", &tag::Tag),
+    ],
+};
+
+static NETWORK: Group = Group {
+    about: "Manage networks",
+    entries: &[Entry::verb("inspect", &inspect::NETWORK), Entry::verb("ls", &network::Ls).alias(&["list"])],
+};
+
+static SYSTEM: Group = Group {
+    about: "Manage Haven",
+    entries: &[
+        Entry::verb("df", &df::Df),
+        Entry::verb("events", &events::Events),
+        Entry::verb("info", &info::Info),
+        Entry::verb("prune", &prune::SystemPrune),
+    ],
+};
+
+static VOLUME: Group = Group {
+    about: "Manage volumes",
+    entries: &[
+        Entry::verb("create", &volume::Create),
+        Entry::verb("inspect", &inspect::VOLUME),
+        Entry::verb("ls", &volume::Ls).alias(&["list"]),
+        Entry::verb("prune", &prune::VOLUMES),
+        Entry::verb("rm", &volume::Rm).alias(&["remove"]),
+    ],
+};

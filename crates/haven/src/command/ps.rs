@@ -177,12 +177,22 @@ fn mounts(summary: &Value, full: bool) -> String {
 }
 
 fn local_volumes(summary: &Value) -> String {
-    summary.at("Mounts").items().iter().filter(|mount| mount.at("Driver").as_str() == "local").count().to_string()
+    summary
+        .at("Mounts")
+        .items()
+        .iter()
+        .filter(|mount| mount.at("Driver").as_str() == "local")
+        .count()
+        .to_string()
 }
 
 fn networks(summary: &Value) -> String {
-    let mut names: Vec<&str> =
-        summary.path(&["NetworkSettings", "Networks"]).entries().iter().map(|(name, _)| name.as_str()).collect();
+    let mut names: Vec<&str> = summary
+        .path(&["NetworkSettings", "Networks"])
+        .entries()
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
     names.sort_unstable();
     names.join(",")
 }

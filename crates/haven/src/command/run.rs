@@ -29,8 +29,12 @@ impl Verb for Run {
             .args(container::flags())
             .args([
                 grammar::switch("detach", "Run container in background and print container ID").short('d'),
-                grammar::value("detach-keys", "string", "Override the key sequence for detaching a container")
-                    .value_parser(ValueParser::from(detach_keys::parse)),
+                grammar::value(
+                    "detach-keys",
+                    "string",
+                    "Override the key sequence for detaching a container",
+                )
+                .value_parser(ValueParser::from(detach_keys::parse)),
                 grammar::switch("quiet", "Suppress progress output").short('q'),
                 grammar::switch("sig-proxy", "Proxy received signals to the process (default true)"),
             ])
@@ -42,7 +46,10 @@ impl Verb for Run {
             .map_err(|failure| Refusal::new(Status::REFUSED, failure))?;
         if grammar::on(matches, "detach") {
             if !grammar::texts(matches, "attach").is_empty() {
-                return Err(Failure::invalid("conflicting options: cannot specify both --attach and --detach").into());
+                return Err(Failure::invalid(
+                    "conflicting options: cannot specify both --attach and --detach",
+                )
+                .into());
             }
             wish.detach();
         } else {
@@ -71,7 +78,8 @@ fn attached(context: &Context, matches: &ArgMatches, id: &str, wish: &Wish) -> D
     let proxy = !grammar::given(matches, "sig-proxy") || grammar::on(matches, "sig-proxy");
     // The queue takes over signals before the output thread exists, which inherits the mask.
     let signals = if proxy || wish.tty { Some(stream::signal_queue()?) } else { None };
-    let keys = grammar::parsed::<Vec<u8>>(matches, "detach-keys").unwrap_or_else(|| detach_keys::DEFAULT.to_vec());
+    let keys =
+        grammar::parsed::<Vec<u8>>(matches, "detach-keys").unwrap_or_else(|| detach_keys::DEFAULT.to_vec());
     let query = Query::new()
         .set("stream", "1")
         .flag("stdin", wish.attach_stdin)
@@ -117,7 +125,9 @@ fn start(context: &Context, id: &str, wish: &Wish) -> Result<(), Refusal> {
         let name = wish.name.as_deref().unwrap_or_else(|| id.get(..12).unwrap_or(id));
         let hint = match (failure.advice(), status) {
             (Some(advice), _) => advice.to_owned(),
-            (None, Status::NO_COMMAND) => "name a command that the image has, or none to run its own".to_owned(),
+            (None, Status::NO_COMMAND) => {
+                "name a command that the image has, or none to run its own".to_owned()
+            }
             (None, _) if wish.auto_remove => "haven doctor".to_owned(),
             (None, _) => format!("the container is kept; remove it with: haven rm {name}"),
         };

@@ -31,7 +31,9 @@ pub(crate) fn detach() -> Outcome<()> {
 /// Starts the daemon and connects to it.
 pub(super) fn start(socket: &Path) -> Outcome<UnixStream> {
     let mut child = spawn().map_err(|failure| {
-        failure.context("the daemon does not run and cannot be started").hint("start it by hand: haven daemon")
+        failure
+            .context("the daemon does not run and cannot be started")
+            .hint("start it by hand: haven daemon")
     })?;
     let begun = Instant::now();
     let mut pause = Duration::from_millis(1);
@@ -49,7 +51,9 @@ pub(super) fn start(socket: &Path) -> Outcome<UnixStream> {
         }
         if begun.elapsed() > READINESS_LIMIT {
             let limit = READINESS_LIMIT.as_secs();
-            return Err(with_log(Failure::host(format!("the daemon does not listen {limit} s after its start"))));
+            return Err(with_log(Failure::host(format!(
+                "the daemon does not listen {limit} s after its start"
+            ))));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));

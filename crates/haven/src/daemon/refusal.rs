@@ -38,7 +38,10 @@ fn advice(message: &str) -> Option<&'static str> {
         ("no such container", "list containers with: haven ps -a"),
         ("no such image", "list images with: haven images; load one with: haven load -i ARCHIVE.tar"),
         ("no such volume", "list volumes with: haven volume ls"),
-        ("is already in use by container", "choose another --name, or remove the old container with: haven rm NAME"),
+        (
+            "is already in use by container",
+            "choose another --name, or remove the old container with: haven rm NAME",
+        ),
         ("port is already allocated", "publish another port, or stop what uses this one"),
     ];
     known.into_iter().find(|(words, _)| message.contains(words)).map(|(_, advice)| advice)

@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn the_older_of_both_is_spoken() {
-        for (offered, spoken) in [("1.41", Some("1.41")), ("1.43", Some("1.43")), ("1.51", Some("1.44")), ("1.24", None)]
+        for (offered, spoken) in
+            [("1.41", Some("1.41")), ("1.43", Some("1.43")), ("1.51", Some("1.44")), ("1.24", None)]
         {
             let version = ApiVersion::negotiated(ApiVersion::parse(offered)).ok().map(|v| v.to_string());
             assert_eq!(version.as_deref(), spoken, "{offered}");

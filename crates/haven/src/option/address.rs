@@ -11,11 +11,17 @@ pub(crate) fn ip(text: &str) -> Result<String, String> {
 }
 
 pub(crate) fn ipv4(text: &str) -> Result<String, String> {
-    text.trim().parse::<Ipv4Addr>().map(|ip| ip.to_string()).map_err(|_| format!("{text} is not an IPv4 address"))
+    text.trim()
+        .parse::<Ipv4Addr>()
+        .map(|ip| ip.to_string())
+        .map_err(|_| format!("{text} is not an IPv4 address"))
 }
 
 pub(crate) fn ipv6(text: &str) -> Result<String, String> {
-    text.trim().parse::<Ipv6Addr>().map(|ip| ip.to_string()).map_err(|_| format!("{text} is not an IPv6 address"))
+    text.trim()
+        .parse::<Ipv6Addr>()
+        .map(|ip| ip.to_string())
+        .map_err(|_| format!("{text} is not an IPv6 address"))
 }
 
 /// Six pairs of hexadecimal digits, separated by colons or hyphens.
@@ -23,7 +29,9 @@ pub(crate) fn mac(text: &str) -> Result<String, String> {
     let trimmed = text.trim();
     for separator in [':', '-'] {
         let parts: Vec<&str> = trimmed.split(separator).collect();
-        if parts.len() == 6 && parts.iter().all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit())) {
+        if parts.len() == 6
+            && parts.iter().all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit()))
+        {
             return Ok(parts.join(":").to_ascii_lowercase());
         }
     }
@@ -43,7 +51,8 @@ pub(crate) fn search_domain(text: &str) -> Result<String, String> {
             && !label.ends_with('-')
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
-    let valid = inner.len() < 255 && inner.bytes().any(|b| b.is_ascii_alphabetic()) && inner.split('.').all(label);
+    let valid =
+        inner.len() < 255 && inner.bytes().any(|b| b.is_ascii_alphabetic()) && inner.split('.').all(label);
     if valid { Ok(inner.to_owned()) } else { Err(format!("{text} is not a valid domain")) }
 }
 

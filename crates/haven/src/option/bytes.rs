@@ -8,7 +8,9 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
         b' ' => (&text[..last], &text[last + 1..]),
         _ => (&text[..=last], &text[last + 1..]),
     };
-    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+')) {
+    if number.is_empty()
+        || !number.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+'))
+    {
         return Err(invalid());
     }
     let number: f64 = number.parse().map_err(|_| invalid())?;
@@ -16,7 +18,9 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
     let bad_suffix = || format!("invalid suffix: '{suffix}'");
     let shift: u32 = match suffix.chars().next() {
         None => 0,
-        Some('b') => return if suffix == "b" { whole(number).ok_or_else(invalid) } else { Err(bad_suffix()) },
+        Some('b') => {
+            return if suffix == "b" { whole(number).ok_or_else(invalid) } else { Err(bad_suffix()) };
+        }
         Some('k') => 10,
         Some('m') => 20,
         Some('g') => 30,
@@ -36,7 +40,10 @@ pub(crate) fn parse_or_unlimited(text: &str) -> Result<i64, String> {
 }
 
 fn whole(number: f64) -> Option<i64> {
-    #[allow(clippy::cast_possible_truncation, reason = "the range is checked; fractions of bytes are dropped")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the range is checked; fractions of bytes are dropped"
+    )]
     (0.0..9.2e18).contains(&number).then_some(number as i64)
 }
 
@@ -61,7 +68,9 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(bytes), "{text}");
         }
-        for bad in ["", "abc", "-1", "1x", "1kx", "1bb", "m", "1..2m", "1e99", "inf", "nan1", "9999999p", "١m"] {
+        for bad in
+            ["", "abc", "-1", "1x", "1kx", "1bb", "m", "1..2m", "1e99", "inf", "nan1", "9999999p", "١m"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert_eq!(parse_or_unlimited("-1"), Ok(-1));

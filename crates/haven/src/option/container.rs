@@ -2,7 +2,7 @@
 
 use super::volume::Volume;
 use super::{
-    address, bytes, cpus, device, duration, environment, extra_host, health, label, mount, network, port, rate,
+    address, bytes, cpus, device, environment, extra_host, health, label, mount, network, port, rate,
     restart, security, sysctl, ulimit, volume,
 };
 use crate::daemon::ApiVersion;
@@ -53,8 +53,12 @@ fn process_flags() -> Vec<Arg> {
         values("log-opt", "list", "Log driver options"),
         value("name", "string", "Assign a name to the container"),
         value("platform", "string", "Set platform if server is multi-platform capable"),
-        value("pull", "string", "Fetch the image before running: \"missing\" or \"never\" (default \"missing\")")
-            .value_parser(ValueParser::from(pull_policy)),
+        value(
+            "pull",
+            "string",
+            "Fetch the image before running: \"missing\" or \"never\" (default \"missing\")",
+        )
+        .value_parser(ValueParser::from(pull_policy)),
         value("restart", "string", "Restart policy to apply when a container exits (default \"no\")")
             .value_parser(ValueParser::from(restart::parse)),
         switch("rm", "Automatically remove the container and its associated anonymous volumes when it exits"),
@@ -89,9 +93,17 @@ fn resource_flags() -> Vec<Arg> {
         value("cpuset-cpus", "string", "CPUs in which to allow execution (0-3, 0,1)"),
         value("cpuset-mems", "string", "MEMs in which to allow execution (0-3, 0,1)"),
         rate("device-read-bps", "Limit read rate (bytes per second) from a device", rate::bytes_per_second),
-        rate("device-read-iops", "Limit read rate (IO per second) from a device", rate::operations_per_second),
+        rate(
+            "device-read-iops",
+            "Limit read rate (IO per second) from a device",
+            rate::operations_per_second,
+        ),
         rate("device-write-bps", "Limit write rate (bytes per second) to a device", rate::bytes_per_second),
-        rate("device-write-iops", "Limit write rate (IO per second) to a device", rate::operations_per_second),
+        rate(
+            "device-write-iops",
+            "Limit write rate (IO per second) to a device",
+            rate::operations_per_second,
+        ),
         memory("memory", "Memory limit").short('m'),
         memory("memory-reservation", "Memory soft limit"),
         value("memory-swap", "bytes", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap")
@@ -116,8 +128,10 @@ fn network_flags() -> Vec<Arg> {
         values("dns-search", "list", "Set custom DNS search domains")
             .value_parser(ValueParser::from(address::search_domain)),
         values("expose", "list", "Expose a port or a range of ports"),
-        value("ip", "string", "IPv4 address (e.g., 172.30.100.104)").value_parser(ValueParser::from(address::ipv4)),
-        value("ip6", "string", "IPv6 address (e.g., 2001:db8::33)").value_parser(ValueParser::from(address::ipv6)),
+        value("ip", "string", "IPv4 address (e.g., 172.30.100.104)")
+            .value_parser(ValueParser::from(address::ipv4)),
+        value("ip6", "string", "IPv6 address (e.g., 2001:db8::33)")
+            .value_parser(ValueParser::from(address::ipv6)),
         values("link-local-ip", "list", "Container IPv4/IPv6 link-local addresses")
             .value_parser(ValueParser::from(address::ip)),
         value("mac-address", "string", "Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
@@ -175,7 +189,9 @@ fn stream_name(text: &str) -> Result<String, String> {
 fn pull_policy(text: &str) -> Result<String, String> {
     match text {
         "missing" | "never" => Ok(text.to_owned()),
-        "always" => Err("this version fetches nothing; load the image with: haven load -i ARCHIVE.tar".into()),
+        "always" => {
+            Err("this version fetches nothing; load the image with: haven load -i ARCHIVE.tar".into())
+        }
         _ => Err("must be one of missing, never".into()),
     }
 }
@@ -246,7 +262,8 @@ impl Wish {
         if self.host.contains_key("Annotations") && version < WITH_ANNOTATIONS {
             return Err(too_old("--annotation", WITH_ANNOTATIONS, version));
         }
-        let start_interval = self.config.get("Healthcheck").is_some_and(|health| health.get("StartInterval").is_some());
+        let start_interval =
+            self.config.get("Healthcheck").is_some_and(|health| health.get("StartInterval").is_some());
         if start_interval && version < WITH_START_INTERVAL {
             return Err(too_old("--health-start-interval", WITH_START_INTERVAL, version));
         }
@@ -261,7 +278,8 @@ impl Wish {
             if version < WITH_START_INTERVAL {
                 document.insert("MacAddress".into(), json!(mac));
             } else {
-                let network = self.host.get("NetworkMode").and_then(Json::as_str).unwrap_or("default").to_owned();
+                let network =
+                    self.host.get("NetworkMode").and_then(Json::as_str).unwrap_or("default").to_owned();
                 if let Json::Object(endpoint) = endpoints.entry(network).or_insert_with(|| json!({})) {
                     endpoint.insert("MacAddress".into(), json!(mac));
                 }
@@ -431,7 +449,11 @@ impl Wish {
         }
         self.host_texts(
             matches,
-            &[("cpuset-cpus", "CpusetCpus"), ("cpuset-mems", "CpusetMems"), ("cgroup-parent", "CgroupParent")],
+            &[
+                ("cpuset-cpus", "CpusetCpus"),
+                ("cpuset-mems", "CpusetMems"),
+                ("cgroup-parent", "CgroupParent"),
+            ],
         );
         Ok(())
     }
@@ -568,11 +590,14 @@ impl Wish {
 
     fn read_attachments(&mut self, matches: &ArgMatches) -> Outcome<()> {
         let conflict = |flag: &str, what: &str| {
-            Failure::invalid(format!("conflicting options: cannot specify both --{flag} and per-network {what}"))
+            Failure::invalid(format!(
+                "conflicting options: cannot specify both --{flag} and per-network {what}"
+            ))
         };
         let mut attachments = grammar::all::<network::Attachment>(matches, "network");
         if attachments.is_empty() {
-            attachments.push(network::Attachment { name: "default".into(), ..network::Attachment::default() });
+            attachments
+                .push(network::Attachment { name: "default".into(), ..network::Attachment::default() });
         }
         let made = attachments.iter().filter(|attachment| network::is_made(&attachment.name)).count();
         if made > 0 && made < attachments.len() {
@@ -615,10 +640,15 @@ impl Wish {
         }
         for attachment in &attachments {
             if !attachment.aliases.is_empty() && !network::is_made(&attachment.name) {
-                return Err(Failure::invalid("network-scoped aliases are only supported for user-defined networks"));
+                return Err(Failure::invalid(
+                    "network-scoped aliases are only supported for user-defined networks",
+                ));
             }
             if self.endpoints.contains_key(&attachment.name) {
-                return Err(Failure::invalid(format!("network \"{}\" is specified multiple times", attachment.name)));
+                return Err(Failure::invalid(format!(
+                    "network \"{}\" is specified multiple times",
+                    attachment.name
+                )));
             }
             match attachment.endpoint() {
                 None if attachments.len() == 1 => {}
@@ -642,14 +672,6 @@ fn too_old(flag: &str, needed: ApiVersion, spoken: ApiVersion) -> Failure {
         .hint(format!("leave {flag} out, or upgrade the daemon"))
 }
 
-/// A timeout flag's seconds from a duration or a number; unused units are refused by the parser.
-pub(crate) fn seconds(text: &str) -> Result<i64, String> {
-    match text.parse::<i64>() {
-        Ok(seconds) => Ok(seconds),
-        Err(_) => duration::parse(text).map(|nanoseconds| nanoseconds / 1_000_000_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -660,9 +682,9 @@ mod tests {
             .no_binary_name(true)
             .args(flags())
             .arg(grammar::trailing("IMAGE"));
-        let matches = command.try_get_matches_from(line.split_whitespace()).map_err(|error| {
-            Failure::invalid(error.to_string())
-        })?;
+        let matches = command
+            .try_get_matches_from(line.split_whitespace())
+            .map_err(|error| Failure::invalid(error.to_string()))?;
         Wish::read(&matches, &grammar::texts(&matches, "IMAGE"))?.document(ApiVersion::newest())
     }
 
@@ -678,7 +700,11 @@ mod tests {
             ("-m128m debian", "/HostConfig/Memory", json!(128 << 20)),
             ("--memory-swap -1 debian", "/HostConfig/MemorySwap", json!(-1)),
             ("--cpus .5 debian", "/HostConfig/NanoCpus", json!(500_000_000)),
-            ("-p 8080:80 -p 127.0.0.1:81:80 debian", "/HostConfig/PortBindings/80~1tcp/1/HostIp", json!("127.0.0.1")),
+            (
+                "-p 8080:80 -p 127.0.0.1:81:80 debian",
+                "/HostConfig/PortBindings/80~1tcp/1/HostIp",
+                json!("127.0.0.1"),
+            ),
             ("-p 8080:80 debian", "/ExposedPorts", json!({"80/tcp": {}})),
             ("-v a:/b -v /c -v a:/b debian", "/HostConfig/Binds", json!(["a:/b"])),
             ("-v a:/b -v /c debian", "/Volumes", json!({"/c": {}})),
@@ -688,14 +714,26 @@ mod tests {
             ("--restart on-failure:2 debian", "/HostConfig/RestartPolicy/MaximumRetryCount", json!(2)),
             ("--network none debian", "/HostConfig/NetworkMode", json!("none")),
             ("debian", "/HostConfig/NetworkMode", json!("default")),
-            ("--net front --network-alias x debian", "/NetworkingConfig/EndpointsConfig/front/Aliases", json!(["x"])),
+            (
+                "--net front --network-alias x debian",
+                "/NetworkingConfig/EndpointsConfig/front/Aliases",
+                json!(["x"]),
+            ),
             ("--no-healthcheck debian", "/Healthcheck/Test", json!(["NONE"])),
-            ("--health-cmd true --health-interval 2s debian", "/Healthcheck/Interval", json!(2_000_000_000_i64)),
+            (
+                "--health-cmd true --health-interval 2s debian",
+                "/Healthcheck/Interval",
+                json!(2_000_000_000_i64),
+            ),
             ("--tmpfs /run:size=1m debian", "/HostConfig/Tmpfs", json!({"/run": "size=1m"})),
             ("--security-opt systempaths=unconfined debian", "/HostConfig/MaskedPaths", json!([])),
             ("--ulimit nofile=1:2 --ulimit nofile=3:4 debian", "/HostConfig/Ulimits/0/Soft", json!(3)),
             ("--name a --name b debian", "/Image", json!("debian")),
-            ("--mac-address 02-00-00-00-00-01 debian", "/NetworkingConfig/EndpointsConfig/default/MacAddress", json!("02:00:00:00:00:01")),
+            (
+                "--mac-address 02-00-00-00-00-01 debian",
+                "/NetworkingConfig/EndpointsConfig/default/MacAddress",
+                json!("02:00:00:00:00:01"),
+            ),
             ("--log-opt max-size=1m debian", "/HostConfig/LogConfig/Config/max-size", json!("1m")),
             ("--init debian", "/HostConfig/Init", json!(true)),
             ("--pids-limit -1 debian", "/HostConfig/PidsLimit", json!(-1)),

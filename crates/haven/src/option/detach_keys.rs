@@ -33,9 +33,13 @@ mod tests {
 
     #[test]
     fn keys_are_letters_or_control_letters() {
-        for (text, keys) in
-            [("", vec![16, 17]), ("ctrl-a", vec![1]), ("ctrl-p,ctrl-q", vec![16, 17]), ("a,b", vec![97, 98]), ("ctrl-@,ctrl-\\", vec![0, 28])]
-        {
+        for (text, keys) in [
+            ("", vec![16, 17]),
+            ("ctrl-a", vec![1]),
+            ("ctrl-p,ctrl-q", vec![16, 17]),
+            ("a,b", vec![97, 98]),
+            ("ctrl-@,ctrl-\\", vec![0, 28]),
+        ] {
             assert_eq!(parse(text), Ok(keys), "{text}");
         }
         for bad in ["ctrl-", "ctrl-A", "abc", "a,,b", "shift-a"] {

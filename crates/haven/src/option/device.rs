@@ -41,7 +41,11 @@ pub(crate) fn rule(text: &str) -> Result<String, String> {
         }
         _ => false,
     };
-    if valid { Ok(text.to_owned()) } else { Err(format!("invalid device cgroup format '{text}'; write it like 'c 1:3 rwm'")) }
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("invalid device cgroup format '{text}'; write it like 'c 1:3 rwm'"))
+    }
 }
 
 #[cfg(test)]
@@ -59,7 +63,9 @@ mod tests {
             let expected = json!({"PathOnHost": host, "PathInContainer": inside, "CgroupPermissions": mode});
             assert_eq!(parse(text), Ok(expected), "{text}");
         }
-        for bad in ["", ":/dev/x", "/dev/null:/dev/x:rr", "/dev/null:/dev/x:q", "null", "/a:/b:r:w", "/dev/null:x"] {
+        for bad in
+            ["", ":/dev/x", "/dev/null:/dev/x:rr", "/dev/null:/dev/x:q", "null", "/a:/b:r:w", "/dev/null:x"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

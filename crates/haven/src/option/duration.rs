@@ -35,7 +35,10 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
     if total > 9.2e18 {
         return Err(invalid());
     }
-    #[allow(clippy::cast_possible_truncation, reason = "the range was checked; fractions of nanoseconds are dropped")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the range was checked; fractions of nanoseconds are dropped"
+    )]
     let whole = total.round() as i64;
     Ok(if negative { -whole } else { whole })
 }

@@ -42,8 +42,8 @@ pub(crate) fn file(path: &str, lookup: impl Fn(&str) -> Option<String>) -> Outco
     if length > FILE_LIMIT_BYTES {
         return Err(refuse(format!("it is longer than {FILE_LIMIT_BYTES} bytes")));
     }
-    let bytes =
-        fs::read(path).map_err(|error| Failure::invalid(format!("cannot read the file `{path}`")).because(error))?;
+    let bytes = fs::read(path)
+        .map_err(|error| Failure::invalid(format!("cannot read the file `{path}`")).because(error))?;
     lines(&bytes, lookup).map_err(refuse)
 }
 
@@ -86,9 +86,14 @@ mod tests {
 
     #[test]
     fn a_bare_name_takes_our_own_value() {
-        for (text, expected) in
-            [("A=b", "A=b"), ("A=", "A="), ("A=b=c", "A=b=c"), ("HOME", "HOME=/root"), ("HOME=x", "HOME=x"), ("NO", "NO")]
-        {
+        for (text, expected) in [
+            ("A=b", "A=b"),
+            ("A=", "A="),
+            ("A=b=c", "A=b=c"),
+            ("HOME", "HOME=/root"),
+            ("HOME=x", "HOME=x"),
+            ("NO", "NO"),
+        ] {
             assert_eq!(variable(text, lookup).as_deref(), Ok(expected));
         }
         assert!(variable("=x", lookup).is_err() && variable("", lookup).is_err());

@@ -15,13 +15,17 @@ const DURATIONS: [(&str, &str); 4] = [
 ];
 
 pub(crate) fn flags() -> Vec<Arg> {
-    let interval = |long, help| grammar::value(long, "duration", help).value_parser(ValueParser::from(duration::parse));
+    let interval =
+        |long, help| grammar::value(long, "duration", help).value_parser(ValueParser::from(duration::parse));
     vec![
         grammar::value("health-cmd", "string", "Command to run to check health"),
         interval("health-interval", "Time between running the check (ms|s|m|h)"),
         interval("health-timeout", "Maximum time to allow one check to run (ms|s|m|h)"),
         interval("health-start-period", "Time to start up, in which failures do not count (ms|s|m|h)"),
-        interval("health-start-interval", "Time between running the check during the start period (ms|s|m|h)"),
+        interval(
+            "health-start-interval",
+            "Time between running the check during the start period (ms|s|m|h)",
+        ),
         grammar::value("health-retries", "int", "Consecutive failures needed to report unhealthy")
             .value_parser(ValueParser::from(value_parser!(i64))),
         grammar::switch("no-healthcheck", "Disable any container-specified HEALTHCHECK"),

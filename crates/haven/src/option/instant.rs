@@ -19,7 +19,10 @@ pub(crate) fn parse(text: &str, now: Timestamp) -> Result<String, String> {
         return Ok(written(then));
     }
     let digits = text.strip_prefix('-').unwrap_or(text);
-    if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') && digits.matches('.').count() <= 1 {
+    if !digits.is_empty()
+        && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        && digits.matches('.').count() <= 1
+    {
         return Ok(text.to_owned());
     }
     if let Ok(time) = text.parse::<Timestamp>() {

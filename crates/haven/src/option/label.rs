@@ -37,6 +37,9 @@ mod tests {
         for bad in ["", "=b", "a b=c", " =x"] {
             assert!(check(bad).is_err(), "{bad}");
         }
-        assert_eq!(Json::Object(map(&["a=1".into(), "b".into(), "a=2".into()])).to_string(), r#"{"a":"2","b":""}"#);
+        assert_eq!(
+            Json::Object(map(&["a=1".into(), "b".into(), "a=2".into()])).to_string(),
+            r#"{"a":"2","b":""}"#
+        );
     }
 }

@@ -38,18 +38,26 @@ impl Mount {
             None => (field, None),
         };
         if name.trim() != name {
-            return Err(format!("invalid option '{}' in '{field}': option should not have whitespace", name.trim()));
+            return Err(format!(
+                "invalid option '{}' in '{field}': option should not have whitespace",
+                name.trim()
+            ));
         }
         if let Some(value) = value {
             if value.trim().is_empty() {
                 return Err(format!("invalid value for '{name}': value is empty"));
             }
             if value.trim() != value {
-                return Err(format!("invalid value for '{name}' in '{field}': value should not have whitespace"));
+                return Err(format!(
+                    "invalid value for '{name}' in '{field}': value should not have whitespace"
+                ));
             }
         }
         let name = name.to_lowercase();
-        let boolean = matches!(name.as_str(), "readonly" | "ro" | "volume-nocopy" | "bind-create-src" | "bind-nonrecursive");
+        let boolean = matches!(
+            name.as_str(),
+            "readonly" | "ro" | "volume-nocopy" | "bind-create-src" | "bind-nonrecursive"
+        );
         if value.is_none() && !boolean {
             return Err(format!("invalid field '{field}' must be a key=value pair"));
         }
@@ -124,7 +132,9 @@ impl Mount {
         }
         for (word, option) in [("writable", "ReadOnlyNonRecursive"), ("readonly", "ReadOnlyForceRecursive")] {
             if self.bind.contains_key(option) && !self.readonly {
-                return Err(format!("option 'bind-recursive={word}' requires 'readonly' to be specified in conjunction"));
+                return Err(format!(
+                    "option 'bind-recursive={word}' requires 'readonly' to be specified in conjunction"
+                ));
             }
         }
         if self.bind.contains_key("ReadOnlyForceRecursive")

@@ -93,7 +93,9 @@ mod tests {
     fn a_network_is_a_name_or_named_options() {
         assert_eq!(parse("host").unwrap().name, "host");
         assert_eq!(parse("container:web").unwrap().name, "container:web");
-        let long = parse("name=front,alias=a,alias=b,ip=10.0.0.2,mac-address=02:00:00:00:00:01,driver-opt=x=y").unwrap();
+        let long =
+            parse("name=front,alias=a,alias=b,ip=10.0.0.2,mac-address=02:00:00:00:00:01,driver-opt=x=y")
+                .unwrap();
         assert_eq!(
             long.endpoint(),
             Some(json!({"Aliases":["a","b"],"IPAMConfig":{"IPv4Address":"10.0.0.2"},

@@ -33,7 +33,9 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Port>, String> {
     if let Some((host_first, host_last)) = hosts {
         // A range of host ports for one container port means: any of these.
         if host_last - host_first != last - first && first != last {
-            return Err(format!("invalid ranges specified for container and host Ports: {container} and {host}"));
+            return Err(format!(
+                "invalid ranges specified for container and host Ports: {container} and {host}"
+            ));
         }
     }
     Ok((first..=last)
@@ -69,7 +71,9 @@ fn split(text: &str) -> Result<(&str, &str, &str), String> {
         [container] => Ok(("", "", container)),
         [host, container] => Ok(("", host, container)),
         [ip, host, container] => Ok((ip, host, container)),
-        _ => Err(format!("invalid publish value: {text}; an IPv6 address stands in brackets, like [::1]:80:80")),
+        _ => Err(format!(
+            "invalid publish value: {text}; an IPv6 address stands in brackets, like [::1]:80:80"
+        )),
     }
 }
 
@@ -85,7 +89,9 @@ fn with_protocol(text: &str) -> Result<(&str, String), String> {
 
 fn range(text: &str) -> Option<(u16, u16)> {
     let port = |text: &str| {
-        Some(text).filter(|text| text.bytes().all(|b| b.is_ascii_digit())).and_then(|text| text.parse::<u16>().ok())
+        Some(text)
+            .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|text| text.parse::<u16>().ok())
     };
     let (first, last) = match text.split_once('-') {
         Some((first, last)) => (port(first)?, port(last)?),
@@ -98,15 +104,20 @@ fn range(text: &str) -> Option<(u16, u16)> {
 fn from_long_form(text: &str) -> Result<String, String> {
     let (mut published, mut target, mut protocol) = (String::new(), String::new(), "tcp".to_owned());
     for part in text.split(',') {
-        let (name, value) = part.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
-            format!("invalid publish opts format (should be name=value but got '{part}')")
-        })?;
+        let (name, value) = part
+            .split_once('=')
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(|| format!("invalid publish opts format (should be name=value but got '{part}')"))?;
         match name {
             "published" => published = value.to_owned(),
             "target" => target = value.to_owned(),
             "protocol" => protocol = value.to_owned(),
             "mode" => {}
-            other => return Err(format!("unknown name '{other}' in '{text}'; there are published, target, protocol")),
+            other => {
+                return Err(format!(
+                    "unknown name '{other}' in '{text}'; there are published, target, protocol"
+                ));
+            }
         }
     }
     if [&published, &target, &protocol].into_iter().any(|part| part.contains('=')) {
@@ -140,8 +151,23 @@ mod tests {
             assert_eq!(shown, expected, "{text}");
         }
         for bad in [
-            "", ":", "70000:80", "80:70000", "x:80", "1.2.3:80:80", "80/xyz", "80-79", "1-2:3-5", "::1:80:80", "80:",
-            "[::1:80:80", "-1:80", "+1:80", "published=", "published=1,foo=2", "a=b=c",
+            "",
+            ":",
+            "70000:80",
+            "80:70000",
+            "x:80",
+            "1.2.3:80:80",
+            "80/xyz",
+            "80-79",
+            "1-2:3-5",
+            "::1:80:80",
+            "80:",
+            "[::1:80:80",
+            "-1:80",
+            "+1:80",
+            "published=",
+            "published=1,foo=2",
+            "a=b=c",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -12,9 +12,9 @@ pub(crate) fn parse(text: &str) -> Result<Json, String> {
     }
     let retries: i64 = match count {
         None | Some("") => 0,
-        Some(count) => count
-            .parse()
-            .map_err(|_| "invalid restart policy format: maximum retry count must be an integer".to_owned())?,
+        Some(count) => count.parse().map_err(|_| {
+            "invalid restart policy format: maximum retry count must be an integer".to_owned()
+        })?,
     };
     match name {
         "" | "no" | "always" | "unless-stopped" if retries != 0 => {
@@ -24,7 +24,9 @@ pub(crate) fn parse(text: &str) -> Result<Json, String> {
         "" | "no" | "always" | "unless-stopped" | "on-failure" => {
             Ok(json!({"Name": name, "MaximumRetryCount": retries}))
         }
-        other => Err(format!("there is no restart policy '{other}'; use no, always, unless-stopped or on-failure[:N]")),
+        other => Err(format!(
+            "there is no restart policy '{other}'; use no, always, unless-stopped or on-failure[:N]"
+        )),
     }
 }
 

@@ -56,7 +56,9 @@ mod tests {
     #[test]
     fn options_are_checked_and_system_paths_taken_out() {
         let texts: Vec<String> =
-            ["no-new-privileges", "seccomp=unconfined", "systempaths=unconfined", "label:disable"].map(String::from).to_vec();
+            ["no-new-privileges", "seccomp=unconfined", "systempaths=unconfined", "label:disable"]
+                .map(String::from)
+                .to_vec();
         let read = read(&texts).unwrap();
         assert_eq!(read.options, ["no-new-privileges", "seccomp=unconfined", "label:disable"]);
         assert!(read.system_paths_open);

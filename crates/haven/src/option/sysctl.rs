@@ -13,7 +13,9 @@ const KNOWN: [&str; 8] = [
 
 pub(crate) fn check(text: &str) -> Result<String, String> {
     match text.split_once('=') {
-        Some((name, _)) if KNOWN.contains(&name) || name.starts_with("net.") || name.starts_with("fs.mqueue.") => {
+        Some((name, _))
+            if KNOWN.contains(&name) || name.starts_with("net.") || name.starts_with("fs.mqueue.") =>
+        {
             Ok(text.to_owned())
         }
         _ => Err(format!("sysctl '{text}' is not allowed: it must be NAME=VALUE and belong to a namespace")),

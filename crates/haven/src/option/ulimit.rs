@@ -26,7 +26,11 @@ pub(crate) fn parse(text: &str) -> Result<Json, String> {
         return Err(format!("invalid ulimit type: {name}; there are {}", NAMES.join(", ")));
     }
     let number = |text: &str| {
-        text.trim().parse::<i64>().ok().filter(|number| *number >= -1).ok_or(format!("invalid ulimit value: {text}"))
+        text.trim()
+            .parse::<i64>()
+            .ok()
+            .filter(|number| *number >= -1)
+            .ok_or(format!("invalid ulimit value: {text}"))
     };
     let (soft, hard) = match limits.split_once(':') {
         Some((soft, hard)) => (number(soft)?, number(hard)?),
@@ -48,7 +52,8 @@ mod tests {
         assert_eq!(parse("nofile=1024:2048"), Ok(json!({"Name": "nofile", "Soft": 1024, "Hard": 2048})));
         assert_eq!(parse("core=0"), Ok(json!({"Name": "core", "Soft": 0, "Hard": 0})));
         assert_eq!(parse("memlock=-1:-1"), Ok(json!({"Name": "memlock", "Soft": -1, "Hard": -1})));
-        for bad in ["nofile", "nofile=", "files=1", "nofile=2:1", "nofile=-1:5", "nofile=1:2:3", "nofile=-2"] {
+        for bad in ["nofile", "nofile=", "files=1", "nofile=2:1", "nofile=-1:5", "nofile=1:2:3", "nofile=-2"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -58,8 +58,11 @@ impl Listing {
         };
         let template = Template::parse(&text)?;
         let headings = is_table.then(|| {
-            let mut headings: Vec<(String, Value)> =
-                self.headings.iter().map(|(field, heading)| ((*field).to_owned(), Value::from(*heading))).collect();
+            let mut headings: Vec<(String, Value)> = self
+                .headings
+                .iter()
+                .map(|(field, heading)| ((*field).to_owned(), Value::from(*heading)))
+                .collect();
             headings.push(("Label".to_owned(), Value::Lookup(Vec::new())));
             Value::Map(headings)
         });

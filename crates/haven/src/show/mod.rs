@@ -11,7 +11,7 @@ mod table;
 pub(crate) use age::age;
 pub(crate) use json::indented;
 pub(crate) use listing::{Listing, Row, row};
-pub(crate) use moment::{local_time, now_s, parse_rfc3339};
+pub(crate) use moment::{local_moment, local_time, now_s, parse_rfc3339, rfc3339, rfc3339_nano};
 pub(crate) use port::ports;
 pub(crate) use size::{binary_size, decimal_size, decimal_size_with};
 pub(crate) use table::aligned;

@@ -35,7 +35,10 @@ pub(crate) fn copy_frames(
         let mut left = u64::from(u32::from_be_bytes([header[4], header[5], header[6], header[7]]));
         if header[0] == 3 {
             let mut message = Vec::new();
-            source.take(left.min(MESSAGE_LIMIT_BYTES)).read_to_end(&mut message).map_err(CopyError::Source)?;
+            source
+                .take(left.min(MESSAGE_LIMIT_BYTES))
+                .read_to_end(&mut message)
+                .map_err(CopyError::Source)?;
             return Err(CopyError::Reported(String::from_utf8_lossy(&message).trim().to_owned()));
         }
         if header[0] > 2 || header[1..4] != [0, 0, 0] {

@@ -89,7 +89,8 @@ impl<'d> Session<'d> {
         let socket = connection.socket().try_clone().map_err(host)?;
         let (output_ended, end_mark) =
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|error| host(error.into()))?;
-        let raw = if plan.tty && plan.stdin && console::in_is_terminal() { Some(RawMode::enter()?) } else { None };
+        let raw =
+            if plan.tty && plan.stdin && console::in_is_terminal() { Some(RawMode::enter()?) } else { None };
         let tty = plan.tty;
         let output = std::thread::Builder::new()
             .name("output".into())
@@ -184,7 +185,8 @@ impl<'d> Session<'d> {
             roles.push(Role::Signal);
         }
         if let Some(wait) = wait {
-            descriptors.push(PollFd::from_borrowed_fd(wait.body.connection().socket().as_fd(), PollFlags::IN));
+            descriptors
+                .push(PollFd::from_borrowed_fd(wait.body.connection().socket().as_fd(), PollFlags::IN));
             roles.push(Role::Wait);
         }
         if !output_over {
@@ -203,7 +205,9 @@ impl<'d> Session<'d> {
             match rustix::event::poll(&mut descriptors, retry.then_some(&pause)) {
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
-                    return Err(Failure::host("cannot wait for input").because(io::Error::from(error)).into());
+                    return Err(Failure::host("cannot wait for input")
+                        .because(io::Error::from(error))
+                        .into());
                 }
                 Ok(count) => break count,
             }
@@ -232,10 +236,13 @@ impl<'d> Session<'d> {
                 continue;
             }
             if impatience.note(number) {
-                return Err(Failure::host("interrupted for the third time").hint("the container may still run: haven ps").into());
+                return Err(Failure::host("interrupted for the third time")
+                    .hint("the container may still run: haven ps")
+                    .into());
             }
             if let (Some(container), Some(name)) = (&self.plan.signals_to, signals::name(number)) {
-                let target = format!("/containers/{container}/kill{}", Query::new().set("signal", &name).as_str());
+                let target =
+                    format!("/containers/{container}/kill{}", Query::new().set("signal", &name).as_str());
                 // A container that has just ended cannot be signalled; its end is seen elsewhere.
                 drop(self.daemon.tell(Request::post(target)));
             }
@@ -356,7 +363,9 @@ impl Input {
             // A terminal that has gone reads as an error; there is no more input either way.
             Err(rustix::io::Errno::IO) => self.open = false,
             Err(error) => {
-                return Err(Failure::host("cannot read standard input").because(io::Error::from(error)).into());
+                return Err(Failure::host("cannot read standard input")
+                    .because(io::Error::from(error))
+                    .into());
             }
         }
         Ok(Typing::On)
@@ -366,7 +375,11 @@ impl Input {
     /// doesn't read any more is no error: its end is seen elsewhere.
     fn flush(&mut self, socket: &UnixStream) {
         while self.has_pending() {
-            match rustix::net::send(socket, &self.pending[self.sent..], rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL) {
+            match rustix::net::send(
+                socket,
+                &self.pending[self.sent..],
+                rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL,
+            ) {
                 Ok(count) => self.sent += count,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => return,

@@ -47,7 +47,8 @@ mod tests {
     #[test]
     fn the_third_request_to_end_is_the_last() {
         let mut impatience = Impatience::default();
-        let answers: Vec<bool> = [WINCH, INT, TERM, WINCH, INT].map(|signal| impatience.note(signal)).to_vec();
+        let answers: Vec<bool> =
+            [WINCH, INT, TERM, WINCH, INT].map(|signal| impatience.note(signal)).to_vec();
         assert_eq!(answers, [false, false, false, false, true]);
         assert_eq!(name(TERM).as_deref(), Some("TERM"));
         assert_eq!(name(37).as_deref(), Some("RTMIN+3"));

@@ -26,7 +26,7 @@ impl RawMode {
 impl Drop for RawMode {
     fn drop(&mut self) {
         // Nothing can be done about a terminal that has gone.
-        drop(termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.before));
+        let _ = termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.before);
     }
 }
 

@@ -62,8 +62,12 @@ impl<'a> Evaluator<'a> {
                     self.bind(pipeline, value)?;
                 }
             }
-            Node::If { condition, then, otherwise } => return self.branch(condition, then, otherwise, dot, false),
-            Node::With { subject, then, otherwise } => return self.branch(subject, then, otherwise, dot, true),
+            Node::If { condition, then, otherwise } => {
+                return self.branch(condition, then, otherwise, dot, false);
+            }
+            Node::With { subject, then, otherwise } => {
+                return self.branch(subject, then, otherwise, dot, true);
+            }
             Node::Range { over, body, otherwise } => return self.range(over, body, otherwise, dot),
         }
         Ok(Flow::On)
@@ -91,7 +95,13 @@ impl<'a> Evaluator<'a> {
         flow
     }
 
-    fn range(&mut self, over: &Pipeline, body: &[Node], otherwise: &[Node], dot: &Value) -> Result<Flow, String> {
+    fn range(
+        &mut self,
+        over: &Pipeline,
+        body: &[Node],
+        otherwise: &[Node],
+        dot: &Value,
+    ) -> Result<Flow, String> {
         let pairs: Vec<(Value, Value)> = match self.pipeline(over, dot)?.into_owned() {
             Value::List(items) => (0..).map(Value::Integer).zip(items).collect(),
             Value::Map(mut entries) => {

@@ -5,8 +5,8 @@ use super::value::Value;
 use std::cmp::Ordering;
 
 pub(super) const NAMES: &[&str] = &[
-    "and", "eq", "ge", "gt", "html", "index", "join", "json", "le", "len", "lower", "lt", "ne", "not", "or", "pad",
-    "print", "printf", "println", "slice", "split", "title", "truncate", "upper", "urlquery",
+    "and", "eq", "ge", "gt", "html", "index", "join", "json", "le", "len", "lower", "lt", "ne", "not", "or",
+    "pad", "print", "printf", "println", "slice", "split", "title", "truncate", "upper", "urlquery",
 ];
 
 pub(super) fn exists(name: &str) -> bool {
@@ -119,7 +119,8 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
         }
         "pad" => {
             count(3)?;
-            let padding = |value: &Value| " ".repeat(usize::try_from(value.number()).unwrap_or(0).min(10_000));
+            let padding =
+                |value: &Value| " ".repeat(usize::try_from(value.number()).unwrap_or(0).min(10_000));
             let inner = text(name, &arguments[0])?;
             if inner.is_empty() {
                 return Ok(Value::text(""));

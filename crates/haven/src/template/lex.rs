@@ -11,7 +11,10 @@ pub(super) enum Token {
     /// `}}`
     Close,
     /// `.Name`; `joined` when no space separates it from what is before.
-    Field { name: String, joined: bool },
+    Field {
+        name: String,
+        joined: bool,
+    },
     /// `.` alone
     Dot,
     /// `$` or `$name`, with the dollar sign

@@ -83,12 +83,18 @@ mod tests {
             ("{{.id}}", "abc"),
             ("{{json .}}", &serde_json::to_string(&subject).unwrap()),
             ("{{json .Args}}", r#"["a","b","c"]"#),
-            ("{{.Args}} {{.Labels}} {{.N}} {{.F}} {{.Yes}} {{.Nil}}", "[a b c] map[a.b:two z:1] 3 1.5 true <no value>"),
+            (
+                "{{.Args}} {{.Labels}} {{.N}} {{.F}} {{.Yes}} {{.Nil}}",
+                "[a b c] map[a.b:two z:1] 3 1.5 true <no value>",
+            ),
             ("{{len .Args}} {{len .Name}} {{len .Labels}}", "3 4 2"),
             ("{{index .Args 1}} {{index .Labels \"a.b\"}}", "b two"),
             ("{{(index (index .Net.Ports \"80/tcp\") 0).HostPort}}", "8080"),
             ("{{index .Net.Ports \"80/tcp\" 0 \"HostPort\"}}", "8080"),
-            ("{{if .Yes}}y{{else}}n{{end}}{{if .No}}y{{else}}n{{end}}{{if .Empty}}y{{else if .N}}z{{end}}", "ynz"),
+            (
+                "{{if .Yes}}y{{else}}n{{end}}{{if .No}}y{{else}}n{{end}}{{if .Empty}}y{{else if .N}}z{{end}}",
+                "ynz",
+            ),
             ("{{range .Args}}<{{.}}>{{end}}", "<a><b><c>"),
             ("{{range $i, $e := .Args}}{{$i}}={{$e}},{{end}}", "0=a,1=b,2=c,"),
             ("{{range $k, $v := .Labels}}{{$k}}={{$v}};{{end}}", "a.b=two;z=1;"),
@@ -101,10 +107,16 @@ mod tests {
             ("{{$x := 1}}{{if .Yes}}{{$x = 2}}{{end}}{{$x}}", "2"),
             ("{{range .Args}}{{$.Id}}{{end}}", "abcabcabc"),
             ("{{.Name | printf \"%q\"}}", "\"/web\""),
-            ("{{printf \"%s|%5s|%-5s|%d|%03d|%x|%.2f|%v|%%\" .Id .Id .Id .N .N .N .F .Args}}", "abc|  abc|abc  |3|003|3|1.50|[a b c]|%"),
+            (
+                "{{printf \"%s|%5s|%-5s|%d|%03d|%x|%.2f|%v|%%\" .Id .Id .Id .N .N .N .F .Args}}",
+                "abc|  abc|abc  |3|003|3|1.50|[a b c]|%",
+            ),
             ("{{join .Args \",\"}} {{upper .Id}} {{lower \"AB\"}} {{title \"ab cd\"}}", "a,b,c ABC ab Ab Cd"),
             ("{{join (split \"a:b\" \":\") \"-\"}}", "a-b"),
-            ("{{eq .N 3}} {{ne .N 3}} {{lt .N 4}} {{ge .F 1.5}} {{eq .Id \"x\" \"abc\"}}", "true false true true true"),
+            (
+                "{{eq .N 3}} {{ne .N 3}} {{lt .N 4}} {{ge .F 1.5}} {{eq .Id \"x\" \"abc\"}}",
+                "true false true true true",
+            ),
             ("{{and .Yes .Id}} {{or .Empty \"d\"}} {{not .Yes}}", "abc d false"),
             ("{{and .No .Missing}}", "false"),
             ("a {{- .Id -}} b", "aabcb"),
@@ -164,7 +176,8 @@ mod tests {
 
     #[test]
     fn fields_a_template_reads_are_known() {
-        let template = Template::parse("{{if .Size}}{{range .X}}{{json (len $.Deep)}}{{end}}{{end}}").unwrap();
+        let template =
+            Template::parse("{{if .Size}}{{range .X}}{{json (len $.Deep)}}{{end}}{{end}}").unwrap();
         assert!(template.mentions("Size") && template.mentions("Deep"));
         assert!(!template.mentions("Names"));
     }

@@ -14,9 +14,9 @@ pub(super) fn nodes(tokens: Vec<Token>) -> Result<Vec<Node>, String> {
     let mut parser = Parser { tokens: tokens.into_iter().peekable(), depth: 0, loops: 0 };
     let (nodes, end) = parser.block()?;
     match end {
-        End::Input => Ok(nodes),
-        End::End => Err("unexpected {{end}}".into()),
-        End::Else(_) => Err("unexpected {{else}}".into()),
+        Closing::Input => Ok(nodes),
+        Closing::End => Err("unexpected {{end}}".into()),
+        Closing::Else(_) => Err("unexpected {{else}}".into()),
     }
 }
 
@@ -28,7 +28,7 @@ struct Parser {
 }
 
 /// What closed a block.
-enum End {
+enum Closing {
     Input,
     End,
     /// `{{else}}`, or `{{else if …}}` and `{{else with …}}` with the block they begin.
@@ -41,7 +41,7 @@ impl Parser {
         if self.depth > DEPTH_LIMIT { Err(format!("it nests deeper than {DEPTH_LIMIT}")) } else { Ok(()) }
     }
 
-    fn block(&mut self) -> Result<(Vec<Node>, End), String> {
+    fn block(&mut self) -> Result<(Vec<Node>, Closing), String> {
         let mut nodes = Vec::new();
         while let Some(token) = self.tokens.next() {
             match token {
@@ -61,7 +61,7 @@ impl Parser {
                     match keyword.as_str() {
                         "end" => {
                             self.close()?;
-                            return Ok((nodes, End::End));
+                            return Ok((nodes, Closing::End));
                         }
                         "else" => {
                             let chained = match self.tokens.peek() {
@@ -75,7 +75,7 @@ impl Parser {
                                     None
                                 }
                             };
-                            return Ok((nodes, End::Else(chained)));
+                            return Ok((nodes, Closing::Else(chained)));
                         }
                         "break" | "continue" => {
                             self.close()?;
@@ -91,7 +91,7 @@ impl Parser {
                 other => return Err(format!("unexpected {other:?}")),
             }
         }
-        Ok((nodes, End::Input))
+        Ok((nodes, Closing::Input))
     }
 
     /// `if`, `with` or `range` from its pipeline to its `{{end}}`.
@@ -103,16 +103,20 @@ impl Parser {
         let (body, end) = self.block()?;
         self.loops -= usize::from(keyword == "range");
         let otherwise = match end {
-            End::End => Vec::new(),
+            Closing::End => Vec::new(),
             // The chained block has taken the one {{end}} that closes both.
-            End::Else(Some(_)) if keyword == "range" => return Err("unexpected condition after {{else}}".into()),
-            End::Else(Some(chained)) => vec![*chained],
-            End::Else(None) => match self.block()? {
-                (nodes, End::End) => nodes,
-                (_, End::Else(_)) => return Err("unexpected {{else}}".into()),
-                (_, End::Input) => return Err(format!("unexpected end: {{{{{keyword}}}}} is not closed")),
+            Closing::Else(Some(_)) if keyword == "range" => {
+                return Err("unexpected condition after {{else}}".into());
+            }
+            Closing::Else(Some(chained)) => vec![*chained],
+            Closing::Else(None) => match self.block()? {
+                (nodes, Closing::End) => nodes,
+                (_, Closing::Else(_)) => return Err("unexpected {{else}}".into()),
+                (_, Closing::Input) => {
+                    return Err(format!("unexpected end: {{{{{keyword}}}}} is not closed"));
+                }
             },
-            End::Input => return Err(format!("unexpected end: {{{{{keyword}}}}} is not closed")),
+            Closing::Input => return Err(format!("unexpected end: {{{{{keyword}}}}} is not closed")),
         };
         self.depth -= 1;
         Ok(match keyword {
@@ -158,10 +162,7 @@ impl Parser {
             }
         }
         loop {
-            let first = match pending.take() {
-                Some(name) => Some(Operand::Variable(name, self.fields())),
-                None => None,
-            };
+            let first = pending.take().map(|name| Operand::Variable(name, self.fields()));
             pipeline.commands.push(self.command(first)?);
             if self.tokens.peek() == Some(&Token::Pipe) {
                 self.tokens.next();
@@ -203,7 +204,9 @@ impl Parser {
                 "false" => Ok(Operand::Literal(Value::Bool(false))),
                 "nil" => Ok(Operand::Literal(Value::Null)),
                 name if function::exists(name) => Ok(Operand::Function(word)),
-                name => Err(format!("function `{name}` is not defined; there are {}", function::NAMES.join(", "))),
+                name => {
+                    Err(format!("function `{name}` is not defined; there are {}", function::NAMES.join(", ")))
+                }
             },
             Some(Token::LeftParenthesis) => {
                 self.deeper()?;
@@ -230,5 +233,8 @@ impl Parser {
 }
 
 fn is_keyword(word: &str) -> bool {
-    matches!(word, "if" | "else" | "end" | "range" | "with" | "break" | "continue" | "define" | "template" | "block")
+    matches!(
+        word,
+        "if" | "else" | "end" | "range" | "with" | "break" | "continue" | "define" | "template" | "block"
+    )
 }

@@ -51,7 +51,8 @@ pub(super) fn format(format: &str, arguments: &[Value]) -> String {
             },
         }
     }
-    let extra: Vec<String> = arguments.map(|value| format!("{}={}", type_name(value), value.shown())).collect();
+    let extra: Vec<String> =
+        arguments.map(|value| format!("{}={}", type_name(value), value.shown())).collect();
     if !extra.is_empty() {
         output.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
     }
@@ -87,7 +88,9 @@ impl Verb {
                 _ => return wrong(),
             },
             ('d', Some(number)) => number.to_string(),
-            ('x', Some(number)) => radix(number, |n| if self.sharp { format!("{n:#x}") } else { format!("{n:x}") }),
+            ('x', Some(number)) => {
+                radix(number, |n| if self.sharp { format!("{n:#x}") } else { format!("{n:x}") })
+            }
             ('X', Some(number)) => radix(number, |n| format!("{n:X}")),
             ('o', Some(number)) => radix(number, |n| format!("{n:o}")),
             ('b', Some(number)) => radix(number, |n| format!("{n:b}")),
@@ -169,7 +172,11 @@ mod tests {
             ("%s", vec![], "%!s(MISSING)"),
             ("a", vec![text.clone()], "a%!(EXTRA string=x)"),
             ("%", vec![], "%!(NOVERB)"),
-            ("%05d|%+d|%-4d|", vec![Value::Integer(-7), Value::Integer(7), Value::Integer(7)], "-0007|+7|7   |"),
+            (
+                "%05d|%+d|%-4d|",
+                vec![Value::Integer(-7), Value::Integer(7), Value::Integer(7)],
+                "-0007|+7|7   |",
+            ),
             ("%.1s", vec![Value::text("abc")], "a"),
             ("%99999999s", vec![text], &(" ".repeat(WIDTH_LIMIT - 1) + "x")),
         ] {

@@ -70,7 +70,10 @@ impl Value {
         match self {
             Self::Integer(number) => *number,
             Self::Unsigned(number) => i64::try_from(*number).unwrap_or(i64::MAX),
-            #[allow(clippy::cast_possible_truncation, reason = "saturates, which is what is wanted of a huge float")]
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "saturates, which is what is wanted of a huge float"
+            )]
             Self::Float(number) => *number as i64,
             _ => 0,
         }

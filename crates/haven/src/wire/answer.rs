@@ -28,7 +28,9 @@ impl Answer {
             .read_to_end(&mut bytes)
             .map_err(|error| Failure::host("cannot read the daemon's answer").because(error))?;
         if bytes.len() as u64 > DOCUMENT_LIMIT_BYTES {
-            return Err(Failure::host(format!("the daemon's answer is longer than {DOCUMENT_LIMIT_BYTES} bytes")));
+            return Err(Failure::host(format!(
+                "the daemon's answer is longer than {DOCUMENT_LIMIT_BYTES} bytes"
+            )));
         }
         Ok(bytes)
     }

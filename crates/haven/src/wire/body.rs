@@ -41,9 +41,14 @@ impl Framing {
 #[derive(Debug)]
 enum State {
     /// So many bytes of the body, or of the present chunk, are still to come.
-    Within { left: u64, chunked: bool },
+    Within {
+        left: u64,
+        chunked: bool,
+    },
     /// A chunk's announcement comes next; `first` has no line end of a chunk before it.
-    Between { first: bool },
+    Between {
+        first: bool,
+    },
     UntilClose,
     /// The end was marked: the connection can serve another request.
     Done,
@@ -60,7 +65,10 @@ pub(crate) struct BodyReader {
 }
 
 fn cut_short() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the daemon closed the connection in the middle of its answer")
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the daemon closed the connection in the middle of its answer",
+    )
 }
 
 fn malformed(what: &str) -> io::Error {

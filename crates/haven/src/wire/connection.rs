@@ -100,7 +100,11 @@ impl Connection {
         match self.socket.write_all(bytes) {
             Ok(()) => Ok(()),
             // The daemon may have answered and hung up before reading everything: the answer says more.
-            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(Failure::host("cannot send to the daemon").because(error)),
         }
     }
@@ -293,7 +297,8 @@ mod tests {
     #[test]
     fn a_request_is_written_and_its_answer_read() {
         let (near, mut far) = UnixStream::pair().unwrap();
-        far.write_all(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiX").unwrap();
+        far.write_all(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiX")
+            .unwrap();
         let request = Request::post("/x?y=1").json(&serde_json::json!({"a": 1}));
         let mut answer = Connection::new(near).exchange("/v1.41", request).unwrap();
         let mut text = String::new();

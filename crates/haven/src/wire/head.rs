@@ -38,8 +38,9 @@ impl Head {
             if line.is_empty() {
                 continue;
             }
-            let (name, value) =
-                line.split_once(':').ok_or_else(|| refuse(&format!("bad header field `{}`", shortened(line))))?;
+            let (name, value) = line
+                .split_once(':')
+                .ok_or_else(|| refuse(&format!("bad header field `{}`", shortened(line))))?;
             if fields.len() == FIELD_LIMIT {
                 return Err(refuse(&format!("more than {FIELD_LIMIT} header fields")));
             }
@@ -82,7 +83,14 @@ mod tests {
 
     #[test]
     fn what_is_not_http_is_refused() {
-        for bad in ["", "SSH-2.0-x", "HTTP/2 200 OK", "HTTP/1.1 20 OK", "HTTP/1.1 999 x", "HTTP/1.1 200 OK\r\nnonsense"] {
+        for bad in [
+            "",
+            "SSH-2.0-x",
+            "HTTP/2 200 OK",
+            "HTTP/1.1 20 OK",
+            "HTTP/1.1 999 x",
+            "HTTP/1.1 200 OK\r\nnonsense",
+        ] {
             assert!(Head::parse(bad.as_bytes()).is_err(), "{bad}");
         }
         let many = format!("HTTP/1.1 200 OK\r\n{}", "a: b\r\n".repeat(FIELD_LIMIT + 1));

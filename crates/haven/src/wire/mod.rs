@@ -15,5 +15,5 @@ pub(crate) use answer::Answer;
 pub(crate) use body::BodyReader;
 pub(crate) use connection::Connection;
 pub(crate) use head::Head;
-pub(crate) use request::{Method, Payload, Request};
+pub(crate) use request::{Method, Request};
 pub(crate) use target::{Query, escape};

@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn a_query_joins_its_parts() {
-        let query = Query::new().set("all", "1").flag("size", false).flag("x", true).optional("y", Some("a&b"));
+        let query =
+            Query::new().set("all", "1").flag("size", false).flag("x", true).optional("y", Some("a&b"));
         assert_eq!(query.as_str(), "?all=1&x=1&y=a%26b");
         assert_eq!(Query::new().as_str(), "");
     }
