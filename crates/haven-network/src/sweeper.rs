@@ -4,7 +4,8 @@
 //! their container's namespace; so the sweeper waits a little, and then deletes those that are left in one message.
 
 use crate::link::{self, Changes, DOOMED, OURS};
-use haven_sys::netlink::NetlinkSocket;
+use haven_sys::netlink::{NetlinkError, NetlinkSocket};
+use rustix::io::Errno;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -50,10 +51,7 @@ fn sweep(mut socket: NetlinkSocket, inbox: &Receiver<u32>) {
 }
 
 /// Deletes those of the interfaces that exist and are ours, all at once.
-pub(crate) fn delete(
-    socket: &mut NetlinkSocket,
-    interfaces: &[u32],
-) -> Result<(), haven_sys::netlink::NetlinkError> {
+pub(crate) fn delete(socket: &mut NetlinkSocket, interfaces: &[u32]) -> Result<(), NetlinkError> {
     let mut changes = Changes::new();
     let mut any = false;
     for index in interfaces {
@@ -70,5 +68,9 @@ pub(crate) fn delete(
     changes.apply(socket).ok();
     let mut deletion = Changes::new();
     deletion.delete_group(DOOMED);
-    deletion.apply(socket)
+    match deletion.apply(socket) {
+        // All have gone with their namespaces meanwhile.
+        Err(error) if error.errno() == Errno::NODEV => Ok(()),
+        result => result,
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! raw prerouting ─ from hv*: interface and source address are a pair of bind4/bind6, or drop
-//! nat prerouting ─ not from hv*: a published port leads to its container
+//! nat prerouting ─ a published port leads to its container; for containers only if a link does too
 //! forward        ─ to or from hv*: established ─▶ its link is live, or reset
 //!                                  new ─▶ source id, destination id ─▶ link ─▶ live? accept : deny
 //! input          ─ from hv*: replies, neighbour discovery, what `host_open` lists; else deny
@@ -286,8 +286,9 @@ fn rules() -> Vec<RuleSpec> {
     rule("from_endpoint", vec![record_denied()]);
     rule("from_endpoint", vec![then(Goto("deny"))]);
 
-    // Publishing is not a link: from a container the host's published ports lead nowhere.
-    rule("nat_pre", vec![from_ours(), then(Return)]);
+    // What the host itself offers at the gateway's address no container can publish away from it.
+    rule("nat_pre", vec![v4(), equal(Field::DestinationV4, &GATEWAY.octets()), then(Return)]);
+    rule("nat_pre", vec![v6(), equal(Field::DestinationV6, &GATEWAY6.octets()), then(Return)]);
     // A neighbour can send to 127.0.0.1 over the wire; translated before routing, it would pass for local.
     rule("nat_pre", vec![to_loopback(), then(Return)]);
     rule("nat_pre", vec![then(Goto("published"))]);

@@ -68,14 +68,36 @@ fn containers_do_not_reach_services_of_the_host() {
         "ip route add 127.0.0.2/32 via 169.254.1.1 dev eth0; ip addr del 127.0.0.1/8 dev lo; \
            sysctl -qw net.ipv4.conf.eth0.route_localnet=1; ip route add 127.0.0.1 via 169.254.1.1 dev eth0",
     );
-    let before = lab.host.inside(|| lab.network.status()).unwrap().spoofed_packets;
+    let before = lab.spoofed();
     a.inside(|| {
         let socket = UdpSocket::bind("10.210.0.2:0").unwrap();
         socket.send_to(b"x", "127.0.0.1:8000").unwrap();
     });
-    let after = lab.host.inside(|| lab.network.status()).unwrap().spoofed_packets;
-    assert_eq!(after, before + 1);
+    lab.expect_spoofed_beyond(before, "sent to 127.0.0.1");
     drop(local);
+}
+
+#[test]
+fn services_the_host_opens_are_reached_by_the_gateways_address_alone() {
+    let Some(lab) = Lab::new() else { return };
+    let mut six = endpoint(1);
+    six.ipv6 = Some("fd00:210::2".parse().unwrap());
+    let (a, b) = (lab.attach(&six), lab.attach(&endpoint(2)));
+    lab.host.run("nft add element inet haven host_open { tcp . 53 }");
+    // A container that publishes the same port does not get what is for the host.
+    lab.host.run("nft add element inet haven publish4_any { tcp . 53 : 10.210.0.3 . 53 }");
+    let stolen = b.listen("0.0.0.0:53");
+    stolen.set_nonblocking(true).unwrap();
+    let (four, other) = (lab.host.listen("169.254.1.1:53"), lab.host.listen("169.254.1.1:54"));
+    assert!(a.reaches(GATEWAY, 53, &four));
+    assert!(stolen.accept().is_err());
+    assert!(!a.reaches(GATEWAY, 54, &other));
+    drop(four);
+    let listener = lab.host.listen("[::]:53");
+    let gateway = |scope| SocketAddr::V6(std::net::SocketAddrV6::new(haven_network::GATEWAY6, 53, 0, scope));
+    let scope = a.run("ip -o link show eth0 | cut -d: -f1");
+    assert!(a.talk(gateway(scope.trim().parse().unwrap()), &listener).is_some());
+    assert!(!a.reaches("2001:db8::1".parse::<std::net::Ipv6Addr>().unwrap(), 53, &listener));
 }
 
 #[test]
@@ -120,15 +142,14 @@ fn forged_source_addresses_are_dropped() {
     let victim = endpoint(2);
     let (a, _b) = (lab.attach(&endpoint(1)), lab.attach(&victim));
     let listener = lab.outside.listen("203.0.113.2:443");
-    let spoofed = || lab.host.inside(|| lab.network.status()).unwrap().spoofed_packets;
     for forged in [victim.ipv4.to_string(), "10.210.77.77".into(), "192.0.2.99".into(), HOST.to_string()] {
         a.run(&format!("ip addr add {forged}/32 dev eth0"));
-        let before = spoofed();
+        let before = lab.spoofed();
         a.inside(|| {
             let socket = UdpSocket::bind(format!("{forged}:0")).unwrap();
             socket.send_to(b"x", "203.0.113.2:443").unwrap();
         });
-        assert_eq!(spoofed(), before + 1, "{forged}");
+        lab.expect_spoofed_beyond(before, &forged);
         a.run(&format!("ip addr del {forged}/32 dev eth0"));
     }
     assert!(a.reaches(OUTSIDE, 443, &listener), "its own address still passes");
@@ -200,6 +221,26 @@ fn marks_of_others_are_no_identities() {
     );
     let listener = lab.outside.listen("203.0.113.2:443");
     assert!(!a.reaches(OUTSIDE, 443, &listener));
+    // Nor is somebody outside taken for the one whose number his connections are marked with.
+    lab.host.run("nft add element inet haven live { 0x80000002 }");
+    lab.host.run("nft add element inet haven links { 2 . 1 . tcp . 80 : 0x80000002 }");
+    assert!(!lab.outside.reaches(closed.ipv4, 80, &a.listen("0.0.0.0:80")));
+    // Nor does a link to one who happens to have a packet's mark lead elsewhere.
+    lab.host.run("nft add element inet haven live { 0x80000001 }");
+    lab.host.run("nft add element inet haven links { 1 . 2 . tcp . 443 : 0x80000001 }");
+    assert!(!a.reaches(OUTSIDE, 443, &listener));
+}
+
+#[test]
+fn a_link_for_a_whole_protocol_lets_that_protocol_through() {
+    let Some(lab) = Lab::new() else { return };
+    let (one, two) = (endpoint(1), endpoint(2));
+    let (a, b) = (lab.attach(&one), lab.attach(&two));
+    lab.host.run("nft add element inet haven live { 0x80000001 }");
+    lab.host.run("nft add element inet haven links_any { 1 . 2 . icmp : 0x80000001 }");
+    a.run(&format!("busybox ping -c1 -W2 {}", two.ipv4));
+    assert!(!b.try_run(&format!("busybox ping -c1 -W1 {}", one.ipv4)).0, "not the other way");
+    assert!(!a.reaches(two.ipv4, 80, &b.listen("0.0.0.0:80")));
 }
 
 #[test]
@@ -279,14 +320,19 @@ fn ipv6_follows_the_same_rules() {
     assert!(lab.outside.talk("[2001:db8::1]:8080".parse().unwrap(), &listener).is_some());
     assert!(!lab.outside.reaches(two.ipv6.unwrap(), 80, &listener));
     assert!(!a.reaches("2001:db8::1".parse::<std::net::IpAddr>().unwrap(), 22, &lab.host.listen("[::]:22")));
+    // A container may have a link-local address and resolve the gateway's.
+    a.run("ip -6 addr add fe80::99/64 dev eth0 nodad; ip -6 neigh flush dev eth0");
+    a.try_run("busybox ping -c1 -W1 fe80::1%eth0");
+    let neighbours = a.run("ip -6 neigh show fe80::1 dev eth0");
+    assert!(neighbours.contains("lladdr"), "{neighbours}");
     // A forged source.
     a.run("ip -6 addr add fd00:210::3/128 dev eth0 nodad");
-    let before = lab.host.inside(|| lab.network.status()).unwrap().spoofed_packets;
+    let before = lab.spoofed();
     a.inside(|| {
         let socket = UdpSocket::bind("[fd00:210::3]:0").unwrap();
         socket.send_to(b"x", "[2001:db8::2]:443").unwrap();
     });
-    assert_eq!(lab.host.inside(|| lab.network.status()).unwrap().spoofed_packets, before + 1);
+    lab.expect_spoofed_beyond(before, "fd00:210::3");
 }
 
 #[test]

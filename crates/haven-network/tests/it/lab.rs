@@ -12,8 +12,8 @@ use haven_sys::network_namespace;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 pub(crate) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
@@ -44,15 +44,24 @@ impl Place {
 
     /// Runs a program here and returns what it printed.
     pub(crate) fn run(&self, line: &str) -> String {
-        let (success, output) = self.try_run(line);
-        assert!(success, "`{line}` failed: {output}");
-        output
+        let output = self.shell(line);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "`{line}` failed: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text
     }
 
+    /// Whether it succeeded, and what it complained of.
     pub(crate) fn try_run(&self, line: &str) -> (bool, String) {
-        let output = self.inside(|| Command::new("sh").args(["-c", line]).output().unwrap());
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+        let output = self.shell(line);
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn shell(&self, line: &str) -> Output {
+        self.inside(|| Command::new("sh").args(["-c", line]).output().unwrap())
     }
 
     /// A path to this namespace for programs that take one.
@@ -167,6 +176,19 @@ impl Lab {
     pub(crate) fn kernel_state(&self) -> String {
         // Counters and handles move by themselves; a veth's end may be unreachable a moment longer.
         self.host.run("nft -s list ruleset; ip -o -4 addr show; ip route show table main; ip -o link show | sed 's/@.*<.*//; s/mtu.*//'")
+    }
+
+    pub(crate) fn spoofed(&self) -> u64 {
+        self.host.inside(|| self.network.status()).unwrap().spoofed_packets
+    }
+
+    /// Packets travel while the sender goes on; waits until more than `before` were found to be forged.
+    pub(crate) fn expect_spoofed_beyond(&self, before: u64, what: &str) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.spoofed() <= before {
+            assert!(Instant::now() < deadline, "nothing was dropped: {what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub(crate) fn elements(&self, set: &str) -> String {

@@ -4,6 +4,8 @@
 
 mod default_network;
 #[cfg(test)]
+mod killed;
+#[cfg(test)]
 mod lab;
 mod lifecycle;
 #[cfg(test)]

@@ -47,6 +47,11 @@ fn publishing_is_no_link_between_containers() {
     assert!(!b.reaches(HOST, 8080, &listener));
     assert!(!a.reaches(HOST, 8080, &listener), "not even to itself by the host's address");
     assert!(!b.reaches(haven_network::GATEWAY, 8080, &listener));
+    assert!(lab.elements("denied").contains("0x00000002 . 0x00000001 . tcp . 80"), "as what it leads to");
+    // With a link it is one more way to the same place.
+    lab.host.run("nft add element inet haven live { 0x80000001 }");
+    lab.host.run("nft add element inet haven links { 2 . 1 . tcp . 80 : 0x80000001 }");
+    assert!(b.reaches(HOST, 8080, &listener));
 }
 
 #[test]
