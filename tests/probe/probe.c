@@ -10,6 +10,7 @@
  *   probe grab-exe PATH            waits for a process whose program is not PATH and opens that program for writing
  *   probe serve PORT TEXT          answers every connection on that TCP port with the text
  *   probe get ADDRESS PORT         what such a server answers (no names are looked up)
+ *   probe flood MEGABYTES          writes that much text, in lines, as fast as it can
  *   probe caps                     the sets of capabilities
  *   probe exit-signal NUMBER       ends by that signal
  *   probe ignore                   ignores SIGTERM and sleeps
@@ -216,6 +217,19 @@ static int get(const char *host, int port) {
     return 0;
 }
 
+static int flood(long megabytes) {
+    char block[65536];
+    for (size_t i = 0; i < sizeof block; i++) block[i] = i % 128 == 127 ? '\n' : 'a' + i % 26;
+    for (long left = megabytes * 16; left > 0; left--) {
+        for (size_t done = 0; done < sizeof block;) {
+            ssize_t written = write(1, block + done, sizeof block - done);
+            if (written < 0) return 1;
+            done += written;
+        }
+    }
+    return 0;
+}
+
 static int capabilities(void) {
     FILE *status = fopen("/proc/self/status", "r");
     char line[256];
@@ -247,6 +261,7 @@ int main(int count, char **words) {
     if (strcmp(what, "touch") == 0) return touch(number);
     if (strcmp(what, "forks") == 0) return forks(number);
     if (strcmp(what, "grab-exe") == 0) return grab_exe(words[2]);
+    if (strcmp(what, "flood") == 0) return flood(number);
     if (strcmp(what, "serve") == 0) return serve((int)number, count > 3 ? words[3] : "served");
     if (strcmp(what, "get") == 0 && count > 3) return get(words[2], atoi(words[3]));
     if (strcmp(what, "exit-signal") == 0) {

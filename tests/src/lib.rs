@@ -16,7 +16,7 @@ pub use archive::{Archive, ImageConfig, Layer};
 pub use call::{Answer, Call, Running};
 pub use house::{House, Options, binary};
 pub use leftovers::{Leftovers, look};
-pub use rootfs::{BUSYBOX, SINGLE, busybox_archive, debian_archive, probe, single_archive};
+pub use rootfs::{BUSYBOX, SINGLE, built, busybox_archive, debian_archive, probe, single_archive};
 pub use stage::Stage;
 pub use wait::{eventually, within};
 

@@ -15,7 +15,7 @@ const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 
 /// busybox with all its applets, a user `app` (1000) with files of its own in `/data`, and the probe as `/probe`.
 pub fn busybox_archive() -> PathBuf {
-    made("busybox.tar", |path| {
+    made("busybox.tar", &[&probe()], |path| {
         let binary = busybox();
         let list = Command::new(&binary).arg("--list").output().expect("busybox lists its applets");
         let mut layer = Layer::new().directory("bin/", 0o755).file(
@@ -51,7 +51,7 @@ pub fn busybox_archive() -> PathBuf {
 
 /// An image of one static file and nothing else: no shell, no directories, no users.
 pub fn single_archive() -> PathBuf {
-    made("single.tar", |path| {
+    made("single.tar", &[&probe()], |path| {
         let layer = Layer::new().file("app", 0o755, fs::read(probe()).expect("the probe can be read"));
         let config = ImageConfig {
             entrypoint: vec!["/app".into()],
@@ -64,7 +64,7 @@ pub fn single_archive() -> PathBuf {
 
 /// A Debian root file system as a plain archive, as `haven import` takes it.
 pub fn debian_archive() -> PathBuf {
-    made("debian-rootfs.tar", |path| {
+    made("debian-rootfs.tar", &[], |path| {
         let directory = path.with_extension("tree");
         // A tree that was interrupted half-way is made again.
         let _absent = fs::remove_dir_all(&directory);
@@ -85,23 +85,30 @@ pub fn debian_archive() -> PathBuf {
 
 /// A small static program that makes single system calls and says what the kernel answered.
 pub fn probe() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("probe/probe.c");
-    made("probe", |path| {
-        quietly(Command::new("cc").args(["-static", "-O1", "-Wall", "-o"]).arg(path).arg(&source));
+    built(&Path::new(env!("CARGO_MANIFEST_DIR")).join("probe/probe.c"))
+}
+
+/// A static program from one file of C.
+pub fn built(source: &Path) -> PathBuf {
+    let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    made(&name, &[source], |path| {
+        quietly(Command::new("cc").args(["-static", "-O1", "-Wall", "-o"]).arg(path).arg(source));
     })
 }
 
-/// The file under `target/images`, made when it isn't there or is older than its ingredients. Several tests may want it
-/// at once: each makes one of its own and the last rename wins, which costs time once and needs no lock.
-fn made(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+/// The file under `target/images`, made when it isn't there or is older than its ingredients (or than this code, when it
+/// has any). Several tests may want it at once: each makes one of its own and the last rename wins, which costs time once
+/// and needs no lock.
+fn made(name: &str, ingredients: &[&Path], make: impl FnOnce(&Path)) -> PathBuf {
     let directory = target().join("images");
     let path = directory.join(name);
     let written = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
     let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let ingredients =
-        [sources.join("src/rootfs.rs"), sources.join("src/archive.rs"), sources.join("probe/probe.c")];
+    let code = [sources.join("src/rootfs.rs"), sources.join("src/archive.rs")];
+    let code = if ingredients.is_empty() { &[][..] } else { &code[..] };
+    let all: Vec<&Path> = ingredients.iter().copied().chain(code.iter().map(PathBuf::as_path)).collect();
     let fresh = written(&path)
-        .is_some_and(|made| ingredients.iter().all(|file| written(file).is_none_or(|time| time < made)));
+        .is_some_and(|made| all.iter().all(|file| written(file).is_none_or(|time| time < made)));
     if !fresh {
         fs::create_dir_all(&directory).expect("a directory for images");
         let draft = directory.join(format!("{name}.{}", std::process::id()));
