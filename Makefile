@@ -3,10 +3,13 @@
 TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check setup lint docs clean preflight
+.PHONY: help demo build test check bench crash setup lint docs clean preflight
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+demo: build ## what Haven does, shown on a private daemon that is gone afterwards (as root)
+	cargo xtask setup --demo && HAVEN_BINARY=$(CURDIR)/target/haven cargo run --quiet --locked --package haven-tests --bin haven-demo
 
 build: preflight ## the release binary, static, as target/haven
 	cargo build --release --locked --package haven && install -D target/$(TRIPLE)/release/haven target/haven
@@ -16,6 +19,12 @@ test: preflight setup lint docs ## everything that must hold, from a clean clone
 
 check: lint ## quick: house rules, format, lints, and the tests that need no privilege
 	cargo nextest run --locked --workspace --exclude haven-tests
+
+bench: build setup ## Haven beside docker, podman, runc and crun, in the same run
+	HAVEN_BINARY=$(CURDIR)/target/haven cargo run --quiet --locked --release --package haven-bench
+
+crash: ## 200 kills of the daemon at random moments under a churn of containers
+	cargo build --quiet --locked --package haven && cargo run --quiet --locked --package haven-tests --bin haven-crash -- 200
 
 setup: ## install what testing and measuring need
 	cargo xtask setup

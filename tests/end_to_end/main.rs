@@ -11,6 +11,7 @@ mod inspecting;
 mod life;
 mod limits;
 mod logs;
+mod oci_runtime;
 mod ports;
 mod restarting;
 mod survival;

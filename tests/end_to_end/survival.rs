@@ -1,6 +1,6 @@
 //! The daemon may be killed, stopped and replaced under running containers.
 
-use haven_tests::{BUSYBOX, House, eventually, look, probe, within};
+use haven_tests::{BUSYBOX, House, campaign, eventually, probe, within};
 use std::time::Duration;
 
 #[test]
@@ -123,41 +123,6 @@ fn restart_policies_are_kept_up_after_the_daemon_came_back() {
 
 #[test]
 fn a_daemon_killed_again_and_again_under_churn_loses_nothing() {
-    let mut house = House::open();
-    if house.is_peer() {
-        return;
-    }
-    for round in 0..8 {
-        let names: Vec<String> = (0..4).map(|number| format!("churn-{round}-{number}")).collect();
-        let starts: Vec<_> = names
-            .iter()
-            .zip([0, 3, 7, 255])
-            .map(|(name, code)| {
-                house
-                    .haven(&format!("run -d --name {name}"))
-                    .args([BUSYBOX, "sh", "-c", &format!("sleep 0.3; exit {code}")])
-                    .start()
-            })
-            .collect();
-        std::thread::sleep(Duration::from_millis(17 * round));
-        house.kill_daemon();
-        let told: Vec<bool> = starts.into_iter().map(|start| start.finish().code == 0).collect();
-        house.start_daemon();
-        for ((name, code), told) in names.iter().zip([0, 3, 7, 255]).zip(told) {
-            // What was acknowledged must be there with the right code; what wasn't may be there or not.
-            if !told && house.haven("inspect").arg(name).run().code != 0 {
-                continue;
-            }
-            let known = house.inspect(name, "{{.State.Status}}");
-            if !told && known == "created" {
-                continue;
-            }
-            eventually("it has ended", || house.inspect(name, "{{.State.Status}}") == "exited");
-            assert_eq!(house.inspect(name, "{{.State.ExitCode}}"), code.to_string(), "{name}");
-        }
-        let alive: Vec<String> =
-            house.haven("ps --all --quiet --no-trunc").succeeds().lines().map(str::to_owned).collect();
-        let left = look(house.stage(), &alive, &house.data_root(), &house.run_root());
-        assert!(left.is_empty(), "round {round}: {left}");
-    }
+    let toll = campaign(10, 0);
+    assert!(toll.started > 0, "{toll:?}");
 }

@@ -137,20 +137,17 @@ impl House {
 
     /// A command of the `haven` command line.
     pub fn haven(&self, line: &str) -> Call {
-        if self.peer { self.docker(line) } else { self.client(binary(), "HAVEN_HOST", line) }
+        self.client().haven(line)
     }
 
     /// A command of the `docker` command line, against the same socket.
     pub fn docker(&self, line: &str) -> Call {
-        self.client("docker".into(), "DOCKER_HOST", line)
+        self.client().docker(line)
     }
 
-    fn client(&self, program: PathBuf, variable: &str, line: &str) -> Call {
-        let mut command = Command::new(program);
-        command.env(variable, format!("unix://{}", self.socket().display()));
-        // Nobody's configuration but none.
-        command.env("HOME", self.stage.directory()).env("DOCKER_CONFIG", self.stage.path("docker-config"));
-        Call::new(command, line)
+    /// The command lines by themselves, for a thread of its own.
+    pub fn client(&self) -> Client {
+        Client { socket: self.socket(), home: self.stage.directory().to_owned(), peer: self.peer }
     }
 
     /// A program on the stage's host: where published ports are.
@@ -222,6 +219,32 @@ impl House {
             "left behind after all containers were removed:\n{left}\n{}",
             self.daemon_log()
         );
+    }
+}
+
+/// The command lines of one house.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+    home: PathBuf,
+    peer: bool,
+}
+
+impl Client {
+    pub fn haven(&self, line: &str) -> Call {
+        if self.peer { self.docker(line) } else { self.call(binary(), "HAVEN_HOST", line) }
+    }
+
+    pub fn docker(&self, line: &str) -> Call {
+        self.call("docker".into(), "DOCKER_HOST", line)
+    }
+
+    fn call(&self, program: PathBuf, variable: &str, line: &str) -> Call {
+        let mut command = Command::new(program);
+        command.env(variable, format!("unix://{}", self.socket.display()));
+        // Nobody's configuration but none.
+        command.env("HOME", &self.home).env("DOCKER_CONFIG", self.home.join("docker-config"));
+        Call::new(command, line)
     }
 }
 

@@ -76,7 +76,7 @@ pub fn look(stage: &Stage, alive: &[String], data: &Path, run: &Path) -> Leftove
         .map(str::to_owned)
         .collect();
 
-    let processes = output(stage, &["ps", "-e", "-o", "pid,args", "--no-headers", "-ww"]);
+    let processes = output(stage, &["busybox", "ps", "-o", "pid,args"]);
     found.processes = processes
         .lines()
         .map(str::trim)

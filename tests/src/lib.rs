@@ -6,6 +6,7 @@
 
 mod archive;
 mod call;
+mod crash;
 mod house;
 mod leftovers;
 mod rootfs;
@@ -14,7 +15,8 @@ mod wait;
 
 pub use archive::{Archive, ImageConfig, Layer};
 pub use call::{Answer, Call, Running};
-pub use house::{House, Options, binary};
+pub use crash::{Toll, campaign};
+pub use house::{Client, House, Options, binary};
 pub use leftovers::{Leftovers, look};
 pub use rootfs::{BUSYBOX, SINGLE, built, busybox_archive, debian_archive, probe, single_archive};
 pub use stage::Stage;

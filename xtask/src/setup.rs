@@ -38,13 +38,13 @@ const NEEDS: &[Need] = &[
     Need {
         program: "nft",
         package: "nftables",
-        purpose: Purpose::Test,
+        purpose: Purpose::Demo,
         why: "looking for rules left behind",
     },
     Need {
         program: "ip",
         package: "iproute2",
-        purpose: Purpose::Test,
+        purpose: Purpose::Demo,
         why: "looking for network devices left behind",
     },
     Need { program: "zstd", package: "zstd", purpose: Purpose::Test, why: "compressed image archives" },

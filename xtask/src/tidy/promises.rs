@@ -1,6 +1,7 @@
 //! Each entry of PROMISES.md names a test that exists, or says `not yet tested`.
 //!
-//! An entry is a numbered paragraph; the tests that hold it follow the words `Held by`, in backticks.
+//! An entry is a numbered paragraph; the tests that hold it follow the words `Held by`, in backticks. The table of known
+//! holes of runtimes is held in the same way: the last column of each row names the tests.
 
 use super::Finding;
 use crate::rust_source::{code_only, function_name};
@@ -8,6 +9,7 @@ use crate::tree::Tree;
 use std::collections::BTreeSet;
 
 const FILE: &str = "PROMISES.md";
+const HOLES: &str = "docs/runtime-holes.md";
 const UNTESTED: &str = "not yet tested";
 const HELD: &str = "Held by";
 
@@ -41,6 +43,30 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
                 &place,
                 format!("promise {number} is held by `{holder}`, which no test is called"),
                 "write that test, name the one that replaced it, or say \"not yet tested\"",
+            ));
+        }
+    }
+    findings.extend(holes(tree.text(HOLES).unwrap_or_default(), &known));
+    findings
+}
+
+/// Rows of the table of holes whose last column names no test that exists.
+fn holes(text: &str, known: &BTreeSet<String>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [number, .., tests] = cells.as_slice() else { continue };
+        if number.parse::<u32>().is_err() {
+            continue;
+        }
+        let mut named = tests.split('`').skip(1).step_by(2).peekable();
+        let missing =
+            if named.peek().is_none() { Some("none") } else { named.find(|name| !known.contains(*name)) };
+        if let Some(missing) = missing {
+            findings.push(Finding::new(
+                format!("{HOLES}:{}", index + 1),
+                format!("hole {number} is closed by no test that exists (`{missing}`)"),
+                "name the test in the last column, or write one that recreates the attack",
             ));
         }
     }
@@ -118,6 +144,20 @@ mod tests {
             problems("1. It holds. Held by `helper`.\n"),
             ["promise 1 is held by `helper`, which no test is called"]
         );
+    }
+
+    #[test]
+    fn a_hole_without_a_test_is_found() {
+        let tree = Tree::of(&[
+            (FILE, ""),
+            ("tests/a.rs", "#[test]\nfn it_holds() {}\n"),
+            (
+                HOLES,
+                "| # | hole | test |\n|---|---|---|\n| 1 | x | `it_holds` |\n| 2 | y | `gone` |\n| 3 | z | – |\n",
+            ),
+        ]);
+        let places: Vec<String> = check(&tree).into_iter().map(|finding| finding.place).collect();
+        assert_eq!(places, ["docs/runtime-holes.md:4", "docs/runtime-holes.md:5"]);
     }
 
     #[test]
