@@ -119,7 +119,8 @@ impl Layer {
 pub struct Archive {
     reference: String,
     config: ImageConfig,
-    layers: Vec<Vec<u8>>,
+    /// The digest of the content, and the bytes that are stored, which may be compressed.
+    layers: Vec<(String, Vec<u8>)>,
 }
 
 impl Archive {
@@ -128,27 +129,32 @@ impl Archive {
     }
 
     #[must_use]
-    pub fn layer(mut self, layer: Layer) -> Self {
-        self.layers.push(layer.bytes());
-        self
+    pub fn layer(self, layer: Layer) -> Self {
+        self.raw_layer(layer.bytes())
     }
 
     /// A layer from bytes that need not be an archive at all.
     #[must_use]
     pub fn raw_layer(mut self, bytes: Vec<u8>) -> Self {
-        self.layers.push(bytes);
+        self.layers.push((format!("sha256:{}", sha256(&bytes)), bytes));
+        self
+    }
+
+    /// A layer stored compressed: `packed` is what a compressor made of `content`.
+    #[must_use]
+    pub fn packed_layer(mut self, content: &[u8], packed: Vec<u8>) -> Self {
+        self.layers.push((format!("sha256:{}", sha256(content)), packed));
         self
     }
 
     /// The archive as `docker save` would write it.
     pub fn bytes(self) -> Vec<u8> {
-        let digests: Vec<String> =
-            self.layers.iter().map(|layer| format!("sha256:{}", sha256(layer))).collect();
+        let digests: Vec<String> = self.layers.iter().map(|(digest, _)| digest.clone()).collect();
         let config = self.document(&digests).to_string().into_bytes();
         let config_name = format!("{}.json", sha256(&config));
         let mut all = Layer::new();
         let mut names = Vec::new();
-        for (index, layer) in self.layers.iter().enumerate() {
+        for (index, (_, layer)) in self.layers.iter().enumerate() {
             let name = format!("{index}/layer.tar");
             all = all.file(&name, 0o644, layer);
             names.push(name);
