@@ -12,6 +12,7 @@ mod life;
 mod limits;
 mod logs;
 mod oci_runtime;
+mod operating;
 mod ports;
 mod restarting;
 mod survival;

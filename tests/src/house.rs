@@ -6,6 +6,7 @@
 use crate::rootfs::target;
 use crate::{Call, Running, Stage, busybox_archive, leftovers, within};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,6 +19,8 @@ pub struct Options {
     pub config: String,
     /// The image archives it has loaded; [`busybox_archive`] when none are named.
     pub images: Vec<PathBuf>,
+    /// The data lies on a file system of its own with this size in megabytes.
+    pub disk_megabytes: Option<u32>,
 }
 
 pub struct House {
@@ -37,6 +40,14 @@ impl House {
         let peer = std::env::var("HAVEN_TESTS_PEER").is_ok_and(|peer| peer == "docker");
         let mut house = Self { stage: Stage::set(), daemon: None, peer, tidy: true };
         fs::write(house.stage.path("haven.toml"), &options.config).expect("the configuration can be written");
+        if let Some(size) = options.disk_megabytes {
+            let data = house.data_root();
+            fs::create_dir_all(&data).expect("a directory");
+            fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).expect("a mode");
+            house
+                .host(&format!("mount -t tmpfs -o mode=700,size={size}m none {}", data.display()))
+                .succeeds();
+        }
         house.start_daemon();
         let images = if options.images.is_empty() { vec![busybox_archive()] } else { options.images };
         for image in images {
