@@ -81,7 +81,10 @@ mod tests {
 
     fn read(json: &str) -> Answer<Filters> {
         let encoded: String = json.bytes().map(|b| format!("%{b:02x}")).collect();
-        Filters::read(&Query::parse(&format!("filters={encoded}")).unwrap(), &["label", "label!", "status", "dangling"])
+        Filters::read(
+            &Query::parse(&format!("filters={encoded}")).unwrap(),
+            &["label", "label!", "status", "dangling"],
+        )
     }
 
     #[test]

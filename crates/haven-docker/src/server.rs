@@ -91,7 +91,8 @@ pub(crate) async fn run<H: Handler>(
             }
         };
         let Ok(peer) = Peer::of(&stream) else { continue };
-        let bound = limits.connections.saturating_sub(if peer.uid == 0 { 0 } else { limits.reserved_for_root });
+        let bound =
+            limits.connections.saturating_sub(if peer.uid == 0 { 0 } else { limits.reserved_for_root });
         if connections.len() >= bound {
             tracing::warn!(uid = peer.uid, bound, "refused a connection: too many are open");
             refuse(stream).await;

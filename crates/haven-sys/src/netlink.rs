@@ -504,7 +504,8 @@ impl NetlinkSocket {
                     NLMSG_NOOP => {}
                     NLMSG_OVERRUN => return Err(Errno::NOBUFS.into()),
                     kind if wanted => {
-                        wanted = part(Reply { kind, port: message.port, payload: message.payload }).is_continue();
+                        wanted =
+                            part(Reply { kind, port: message.port, payload: message.payload }).is_continue();
                     }
                     _ => {}
                 }
