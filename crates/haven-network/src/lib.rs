@@ -26,6 +26,7 @@
 mod address_pool;
 mod attachment;
 mod config;
+mod conntrack;
 mod counters;
 mod endpoint;
 mod host_routes;

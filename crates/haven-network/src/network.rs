@@ -5,6 +5,7 @@
 //! the interface follows when it may.
 
 use crate::attachment::{self, Alias, Attachment};
+use crate::conntrack::Forget;
 use crate::link::{self, Changes, Link, VethSpec};
 use crate::nft::{self, Element, Listing, TableSpec, Transaction};
 use crate::ports::Ports;
@@ -13,7 +14,7 @@ use crate::{
     Endpoint, InterfaceCounters, NetworkConfig, Published, Repairs, Status, Watch, host_routes,
     reconciliation, status, sysctl, table,
 };
-use haven_spec::{ContainerId, Failure, Ipv4Net, Outcome, PortMapping};
+use haven_spec::{ContainerId, Failure, Ipv4Net, Outcome, PortMapping, PortProtocol};
 use haven_sys::netlink::{Family, NetlinkError, NetlinkSocket};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
@@ -86,7 +87,7 @@ impl Network {
         let made = ensure_table(&mut nft, &table, forwarding_by_us)?;
         // Only when the table stands may packets be sent anywhere by it.
         host_routes::ensure_pool_route(&mut route, pool, &routes)?;
-        let sweeper = Sweeper::start(open_socket(Family::Route)?)
+        let sweeper = Sweeper::start(open_socket(Family::Route)?, open_socket(Family::Netfilter)?)
             .map_err(|e| Failure::host("cannot start a thread").because(e))?;
         Ok(Self {
             config,
@@ -151,6 +152,12 @@ impl Network {
         let made = self.hold_ports(endpoint).and_then(|()| self.make_true(netns, &attachment, far));
         match made {
             Ok(()) => {
+                // Whoever sent there before Haven or its last daemon knew of it has to find the container now.
+                for published in &endpoint.published {
+                    if published.container.protocol == PortProtocol::Udp {
+                        self.sweeper.forget(Forget::DatagramPort(published.host_port));
+                    }
+                }
                 let mut attached = lock(&self.attached);
                 attached.entry(endpoint.container.clone()).or_default().push(attachment);
                 Ok(())
@@ -307,6 +314,10 @@ impl Network {
             }
         }
         for attachment in &leaving {
+            let addresses = [Some(attachment.endpoint.ipv4.into()), attachment.endpoint.ipv6.map(Into::into)];
+            for address in addresses.into_iter().flatten() {
+                self.sweeper.forget(Forget::Address(address));
+            }
             self.sweeper.doom(attachment.interface);
         }
         failures

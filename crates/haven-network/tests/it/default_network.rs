@@ -217,7 +217,7 @@ fn marks_of_others_are_no_identities() {
     let _rich = lab.attach(&endpoint(2));
     // Somebody marks connections and packets with what happens to be the number of one who may go out.
     lab.host.run(
-        "nft 'table ip other { chain c { type filter hook prerouting priority -150; ct mark set 2 meta mark set 2; }; }'",
+        "nft 'table ip other { chain c { type filter hook prerouting priority -150; ct state new ct mark set 2 meta mark set 2; }; }'",
     );
     let listener = lab.outside.listen("203.0.113.2:443");
     assert!(!a.reaches(OUTSIDE, 443, &listener));

@@ -101,6 +101,45 @@ fn established_connections_end_when_the_container_leaves() {
     assert!(!lab.outside.reaches(HOST, 8080, &listener));
 }
 
+/// Sends from one socket until the mailbox has something.
+fn arrives(client: &UdpSocket, to: SocketAddr, mailbox: &UdpSocket) -> bool {
+    mailbox.set_read_timeout(Some(std::time::Duration::from_millis(50))).unwrap();
+    (0..60).any(|_| {
+        // A refusal of the one before is reported here.
+        client.send_to(b"ping", to).ok();
+        mailbox.recv_from(&mut [0; 4]).is_ok()
+    })
+}
+
+#[test]
+fn a_client_that_goes_on_sending_datagrams_finds_the_containers_next_life() {
+    let Some(lab) = Lab::new() else { return };
+    let clients = [
+        (
+            lab.outside.inside(|| UdpSocket::bind("203.0.113.2:40000").unwrap()),
+            SocketAddr::new(HOST.into(), 5353),
+        ),
+        (lab.host.inside(|| UdpSocket::bind("0.0.0.0:0").unwrap()), "127.0.0.1:5353".parse().unwrap()),
+    ];
+    // Before there is anybody, so that the kernel remembers connections to the host itself.
+    for (client, to) in &clients {
+        client.send_to(b"early", to).unwrap();
+    }
+    for n in 1..4 {
+        let mut life = endpoint(n);
+        life.published = vec![publish("0.0.0.0", 5353, "53/udp")];
+        let place = lab.attach(&life);
+        let mailbox = place.inside(|| UdpSocket::bind("0.0.0.0:53").unwrap());
+        for (client, to) in &clients {
+            assert!(arrives(client, *to, &mailbox), "life {n} from {to}");
+        }
+        assert!(lab.host.inside(|| lab.network.detach(&life.container)).is_empty());
+        for (client, to) in &clients {
+            client.send_to(b"between", to).ok();
+        }
+    }
+}
+
 #[test]
 fn published_ports_and_the_way_out_outlive_the_daemon() {
     let Some(lab) = Lab::new() else { return };

@@ -1,0 +1,140 @@
+//! Connections the kernel remembers, and forgetting those that no longer mean anything.
+//!
+//! What the table decides about a new connection is remembered with it. For TCP that ends with the connection; a
+//! client that goes on sending datagrams from one port keeps its entry alive, and with it the translation to a
+//! container that has left, or the absence of one to a container that has come. So entries of an address that was
+//! given up, and of a datagram port that is newly published, are deleted.
+//!
+//! Listing with a filter exists since Linux 5.8; each entry is then deleted by its own key. `nfnetlink_conntrack.h`.
+
+use haven_sys::netlink::{ACK, Batch, DUMP, Message, NetlinkError, NetlinkSocket, Reply, Value};
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+const SUBSYSTEM: u16 = 1 << 8;
+const GET: u16 = SUBSYSTEM | 1;
+const DELETE: u16 = SUBSYSTEM | 2;
+const GENERIC_HEADER_BYTES: usize = 4;
+
+// enum ctattr_type
+const ORIGINAL: u16 = 1;
+const REPLY: u16 = 2;
+const ID: u16 = 12;
+const ZONE: u16 = 18;
+const FILTER: u16 = 25;
+
+// What a filter compares: bits of the kernel's own, which its tools use too.
+const BY_SOURCE: u32 = 1;
+const BY_PROTOCOL: u32 = 1 << 3;
+const BY_DESTINATION_PORT: u32 = 1 << 5;
+
+const UDP: u8 = 17;
+/// Entries deleted in one message batch, and at most in one go: a flood must not keep us busy for ever.
+const BATCH_LIMIT: usize = 256;
+const ENTRY_LIMIT: usize = 100_000;
+
+/// What is no longer true of remembered connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Forget {
+    /// A container's address, as source or as the one who answers.
+    Address(IpAddr),
+    /// Where datagrams to this port of the host go.
+    DatagramPort(u16),
+}
+
+/// Deletes the entries; how many there were.
+pub(crate) fn forget(socket: &mut NetlinkSocket, what: Forget) -> Result<usize, NetlinkError> {
+    match what {
+        Forget::Address(address) => {
+            let own = |m: &mut Message<'_>, tuple| {
+                m.nest(tuple, |m| {
+                    m.nest(1, |m| match address {
+                        IpAddr::V4(v4) => m.bytes(1, &v4.octets()),
+                        IpAddr::V6(v6) => m.bytes(3, &v6.octets()),
+                    });
+                });
+            };
+            let from = delete_where(socket, family(address), |m| {
+                own(m, ORIGINAL);
+                m.nest(FILTER, |m| filter(m, BY_SOURCE, 0));
+            })?;
+            let to = delete_where(socket, family(address), |m| {
+                own(m, REPLY);
+                m.nest(FILTER, |m| filter(m, 0, BY_SOURCE));
+            })?;
+            Ok(from + to)
+        }
+        Forget::DatagramPort(port) => {
+            let mut deleted = 0;
+            for family in [2, 10] {
+                deleted += delete_where(socket, family, |m| {
+                    m.nest(ORIGINAL, |m| {
+                        m.nest(2, |m| {
+                            m.u8(1, UDP);
+                            m.be16(3, port);
+                        });
+                    });
+                    m.nest(FILTER, |m| filter(m, BY_PROTOCOL | BY_DESTINATION_PORT, 0));
+                })?;
+            }
+            Ok(deleted)
+        }
+    }
+}
+
+fn filter(m: &mut Message<'_>, original: u32, reply: u32) {
+    m.u32(1, original);
+    m.u32(2, reply);
+}
+
+fn family(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 2 } else { 10 }
+}
+
+fn delete_where(
+    socket: &mut NetlinkSocket,
+    family: u8,
+    narrow: impl FnOnce(&mut Message<'_>),
+) -> Result<usize, NetlinkError> {
+    let mut question = Batch::new();
+    question.message(GET, DUMP, |m| {
+        m.raw(&[family, 0, 0, 0]);
+        narrow(m);
+    });
+    let keys = socket.dump(&mut question, Vec::new, |keys: &mut Vec<Key>, reply| {
+        keys.extend(Key::read(reply));
+        if keys.len() < ENTRY_LIMIT { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    for some in keys.chunks(BATCH_LIMIT) {
+        let mut deletion = Batch::new();
+        for key in some {
+            deletion.message(DELETE, ACK, |m| {
+                m.raw(&[family, 0, 0, 0]);
+                m.nest(ORIGINAL, |m| m.raw(&key.tuple));
+                for (kind, value) in [(ID, &key.id), (ZONE, &key.zone)] {
+                    if let Some(value) = value {
+                        m.bytes(kind, value);
+                    }
+                }
+            });
+        }
+        // One that has ended meanwhile is refused; the others are deleted all the same.
+        socket.request(&mut deletion, |_| ()).ok();
+    }
+    Ok(keys.len())
+}
+
+/// What identifies an entry, as the kernel gave it.
+struct Key {
+    tuple: Vec<u8>,
+    id: Option<Vec<u8>>,
+    zone: Option<Vec<u8>>,
+}
+
+impl Key {
+    fn read(reply: Reply<'_>) -> Option<Self> {
+        let attributes = reply.attributes(GENERIC_HEADER_BYTES);
+        let bytes = |kind| attributes.first(kind).map(|value: Value<'_>| value.bytes.to_vec());
+        Some(Self { tuple: bytes(ORIGINAL)?, id: bytes(ID), zone: bytes(ZONE) })
+    }
+}
