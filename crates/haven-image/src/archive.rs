@@ -96,15 +96,21 @@ pub fn extract_into(top: &Dir, source: impl Read, options: &ExtractOptions) -> O
     Extractor::new(top, options).run(&mut reader)
 }
 
-/// As [`extract_into`], telling `journal` what becomes of every byte and entry. The stream may end without the
-/// archive's end marker: the caller checks its digest.
+/// As [`extract_into`], telling `journal` what becomes of every byte and entry. Without `end_required` the stream may
+/// lack the archive's end marker: the caller checks its digest.
 pub(crate) fn extract_with<R: BufRead, J: Journal>(
     top: &Dir,
     source: R,
     journal: J,
     options: &ExtractOptions,
+    end_required: bool,
 ) -> Outcome<(Extracted, J)> {
-    let mut reader = TarReader::new(source, journal, options.limits.clone(), false);
+    let mut reader = TarReader::new(source, journal, options.limits.clone(), end_required);
     let done = Extractor::new(top, options).run(&mut reader)?;
     Ok((done, reader.into_tap()))
+}
+
+/// Whether a tar archive may begin with this block: a header, or the end marker of an empty one.
+pub(crate) fn is_tar_start(block: &[u8; header::BLOCK]) -> bool {
+    block.iter().all(|b| *b == 0) || header::Header::new(*block).is_ok()
 }

@@ -1,5 +1,9 @@
 //! One entry of a tar archive, whatever dialect it was written in.
 
+use super::AbsoluteNames;
+use super::place::Place;
+use crate::limits::Limits;
+use haven_spec::Outcome;
 use haven_sys::root::Time;
 
 /// What an entry makes.
@@ -43,4 +47,28 @@ pub(crate) struct TarEntry {
     /// For a sparse file, where the stored bytes go: ascending, without overlap.
     pub(crate) sparse: Option<Vec<Piece>>,
     pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl TarEntry {
+    /// Those a file gets: not overlayfs' marks and not the labels of a security module. An image may not speak to the
+    /// host's overlay or to its policy.
+    pub(crate) fn kept_xattrs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.xattrs
+            .iter()
+            .filter(|(name, _)| name == b"security.capability" || !is_the_hosts_xattr(name))
+            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+    }
+
+    /// Where a hard link's target is, once the extractor has taken it.
+    pub(crate) fn link_place(&self) -> Outcome<Place> {
+        Place::parse(&self.link, "link target", AbsoluteNames::FromTop, &Limits::default())
+    }
+}
+
+fn is_the_hosts_xattr(name: &[u8]) -> bool {
+    name.starts_with(b"security.") || is_overlay_xattr(name)
+}
+
+pub(super) fn is_overlay_xattr(name: &[u8]) -> bool {
+    name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
 }

@@ -273,7 +273,7 @@ impl<'a> Extractor<'a> {
             mode: entry.mode,
             owner: self.options.owner_on_disk(entry)?,
             modified: entry.modified,
-            xattrs: kept_xattrs(entry).map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
+            xattrs: entry.kept_xattrs().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
         };
         self.directories.entry(path.to_vec()).or_default().said = Some(said);
         Ok(())
@@ -305,7 +305,7 @@ impl<'a> Extractor<'a> {
             // The owner first: changing it clears set-id bits and capabilities.
             root::set_owner(file, uid, gid)?;
             root::set_mode(file, entry.mode)?;
-            for (name, value) in kept_xattrs(entry) {
+            for (name, value) in entry.kept_xattrs() {
                 root::set_xattr(file, OsStr::from_bytes(name), value)?;
             }
             root::set_times(file, times(entry.modified))
@@ -422,7 +422,7 @@ impl<'a> Extractor<'a> {
         let dir = self.walk.dir()?;
         let set = || -> root::Result<()> {
             dir.set_owner(name, uid, gid)?;
-            let mut xattrs = kept_xattrs(entry).peekable();
+            let mut xattrs = entry.kept_xattrs().peekable();
             if kind != FileKind::Symlink || xattrs.peek().is_some() {
                 let handle = dir.handle(name)?;
                 if kind != FileKind::Symlink {
@@ -541,19 +541,6 @@ fn is_whiteout(dir: &Dir, name: &OsStr) -> bool {
 
 fn times(modified: Time) -> Times {
     Times { accessed: Some(modified), modified: Some(modified) }
-}
-
-/// Without the ones overlayfs reads as instructions: an image may not speak to the host's overlay.
-fn kept_xattrs(entry: &TarEntry) -> impl Iterator<Item = (&[u8], &[u8])> {
-    entry
-        .xattrs
-        .iter()
-        .filter(|(name, _)| !is_overlay_xattr(name))
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-}
-
-pub(super) fn is_overlay_xattr(name: &[u8]) -> bool {
-    name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
 }
 
 /// Writes a file's stored bytes where they belong, hashing as it goes.

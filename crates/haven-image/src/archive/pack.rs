@@ -3,8 +3,7 @@
 //! Overlayfs' whiteouts can be turned back into the form layers have. Sockets are left out: nobody is listening on a
 //! copy. A file that changes while it is read keeps the size its header said.
 
-use super::entry::{EntryKind, TarEntry};
-use super::extract::is_overlay_xattr;
+use super::entry::{EntryKind, TarEntry, is_overlay_xattr};
 use super::ids::IdShift;
 use super::place::join;
 use super::writer::TarWriter;
