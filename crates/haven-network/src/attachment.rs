@@ -1,7 +1,7 @@
 //! One endpoint as it is in the kernel: its interface, and the elements that follow from it.
 
 use crate::nft::Element;
-use crate::{Endpoint, identity, table};
+use crate::{Endpoint, elements, identity};
 use haven_spec::ContainerId;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -23,24 +23,24 @@ impl Attachment {
     pub(crate) fn elements(&self) -> Vec<Element> {
         let endpoint = &self.endpoint;
         let identity = endpoint.identity;
-        let mut elements = vec![table::bind4(self.interface, endpoint.ipv4)];
-        elements.extend(endpoint.ipv6.map(|address| table::bind6(self.interface, address)));
-        elements.extend(table::identified(self.interface, identity.number()));
+        let mut all = vec![elements::bind4(self.interface, endpoint.ipv4)];
+        all.extend(endpoint.ipv6.map(|address| elements::bind6(self.interface, address)));
+        all.extend(elements::identified(self.interface, identity.number()));
         if endpoint.egress {
-            elements.push(table::egress_any(identity.number(), identity.egress_link()));
-            elements.push(table::live(identity.egress_link()));
+            all.push(elements::egress_any(identity.number(), identity.egress_link()));
+            all.push(elements::live(identity.egress_link()));
         }
         if !endpoint.published.is_empty() {
-            elements.push(table::live(identity.publish_link()));
+            all.push(elements::live(identity.publish_link()));
         }
         for published in &endpoint.published {
             let (protocol, port) = (published.container.protocol, published.container.port);
             match (published.host_address, endpoint.ipv6) {
                 (IpAddr::V4(host), _) => {
-                    elements.push(table::publish4(host, protocol, published.host_port, endpoint.ipv4, port));
+                    all.push(elements::publish4(host, protocol, published.host_port, endpoint.ipv4, port));
                 }
                 (IpAddr::V6(host), Some(to)) => {
-                    elements.push(table::publish6(host, protocol, published.host_port, to, port));
+                    all.push(elements::publish6(host, protocol, published.host_port, to, port));
                 }
                 // Attaching refuses it.
                 (IpAddr::V6(_), None) => continue,
@@ -49,10 +49,10 @@ impl Attachment {
             // so none is opened to the outside.
             if !published.host_address.is_loopback() {
                 let (from, to) = (identity::OUTSIDE, identity.number());
-                elements.push(table::link(from, to, protocol, port, identity.publish_link()));
+                all.push(elements::link(from, to, protocol, port, identity.publish_link()));
             }
         }
-        sorted(elements)
+        sorted(all)
     }
 }
 

@@ -28,7 +28,9 @@ mod attachment;
 mod config;
 mod conntrack;
 mod counters;
+mod elements;
 mod endpoint;
+mod ends;
 mod host_routes;
 pub mod hosts;
 mod identity;
@@ -44,6 +46,7 @@ mod status;
 mod sweeper;
 mod sysctl;
 mod table;
+mod upkeep;
 mod watch;
 
 pub use address_pool::AddressPool;

@@ -4,12 +4,14 @@
 //! only then it comes up. The order of leaving: the elements go first, in one transaction, and with them every packet;
 //! the interface follows when it may.
 
-use crate::attachment::{self, Alias, Attachment};
+use crate::attachment::{self, Attachment};
 use crate::conntrack::Forget;
+use crate::ends::{container_side, host_side};
 use crate::link::{self, Changes, Link, VethSpec};
-use crate::nft::{self, Element, Listing, TableSpec, Transaction};
+use crate::nft::{Element, Listing, TableSpec, Transaction};
 use crate::ports::Ports;
 use crate::sweeper::Sweeper;
+use crate::upkeep::{add_elements, ensure_table, remove_elements};
 use crate::{
     Endpoint, InterfaceCounters, NetworkConfig, Published, Repairs, Status, Watch, host_routes,
     reconciliation, status, sysctl, table,
@@ -32,24 +34,6 @@ pub const GATEWAY6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 const SLOTS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// Longest name of a network device.
 const INTERFACE_NAME_LIMIT_BYTES: usize = 15;
-
-// IPV4_DEVCONF_…, linux/ip.h.
-const FORWARDING: u16 = 1;
-const ACCEPT_REDIRECTS: u16 = 4;
-const SEND_REDIRECTS: u16 = 6;
-const ARP_IGNORE: u16 = 19;
-const ROUTE_LOCALNET: u16 = 26;
-
-/// What every interface of ours is set to on the host's side.
-const HOST_SIDE: [(u16, u32); 5] = [
-    (FORWARDING, 1),
-    (ACCEPT_REDIRECTS, 0),
-    (SEND_REDIRECTS, 0),
-    // Answer only for the gateway's address; else the host gives away the addresses of its other interfaces.
-    (ARP_IGNORE, 1),
-    // Replies to a port published on 127.0.0.1 come back by here. The table drops what else is sent there.
-    (ROUTE_LOCALNET, 1),
-];
 
 /// The network of a host. See the crate's page for where and how it may be called.
 #[derive(Debug)]
@@ -486,156 +470,4 @@ fn enable_forwarding() -> Outcome<bool> {
     }
     sysctl::write("ipv4/ip_forward", "1")?;
     Ok(true)
-}
-
-/// What [`ensure_table`] found and did.
-pub(crate) struct Ensured {
-    pub(crate) changed: bool,
-    pub(crate) forwarding_by_us: bool,
-}
-
-/// Creates the table, or puts back what is missing or altered. Elements stay, except when the shape of a set or of a
-/// base chain has changed; even then those that still fit are carried over.
-pub(crate) fn ensure_table(
-    nft: &mut NetlinkSocket,
-    table: &TableSpec,
-    forwarding_by_us: bool,
-) -> Outcome<Ensured> {
-    let failed = |e| refused("cannot make the table `inet haven`", e);
-    let listing = Listing::of(nft, table).map_err(|e| refused("cannot list the table `inet haven`", e))?;
-    let forwarding_by_us = forwarding_by_us || status::forwarding_by_us(&listing);
-    let comment = status::comment(forwarding_by_us);
-    if listing.is_intact() && listing.comment.as_deref() == Some(comment.as_str()) {
-        return Ok(Ensured { changed: false, forwarding_by_us });
-    }
-    let done = Ensured { changed: true, forwarding_by_us };
-    let mut transaction = Transaction::new(table.name);
-    if listing.misshapen || (listing.exists && listing.comment.as_deref() != Some(comment.as_str())) {
-        let mut kept = Vec::new();
-        for set in &table.sets {
-            let fitting = set.dynamic.is_none();
-            kept.extend(nft::elements(nft, table.name, set).unwrap_or_default().into_iter().filter(|e| {
-                fitting
-                    && e.key.len() == usize::try_from(set.key_bytes()).unwrap_or(0)
-                    && e.data.as_ref().map_or(0, Vec::len) == usize::try_from(set.data_bytes()).unwrap_or(0)
-                    && e.end.is_some() == set.interval
-            }));
-        }
-        transaction.delete_table();
-        transaction.add_table(&comment);
-        transaction.add_shape(table);
-        transaction.add_rules(&table.rules);
-        transaction.add_elements(&kept);
-        return transaction.commit(nft).map(|()| done).map_err(failed);
-    }
-    transaction.add_table(&comment);
-    transaction.add_shape(table);
-    if listing.exists {
-        transaction.delete_all_rules();
-        for chain in &listing.strange_chains {
-            transaction.delete_chain(chain);
-        }
-    }
-    transaction.add_rules(&table.rules);
-    transaction.commit(nft).map(|()| done).map_err(failed)
-}
-
-/// Adds elements. When one is there with other data (left by a crash), it is replaced in the same transaction.
-fn add_elements(nft: &mut NetlinkSocket, table: &TableSpec, elements: &[Element]) -> Outcome<()> {
-    let failed = |e| refused("cannot add to the table `inet haven`", e);
-    let mut transaction = Transaction::new(table.name);
-    transaction.add_elements(elements);
-    match transaction.commit(nft) {
-        Err(error) if error.errno() == Errno::EXIST => {}
-        result => return result.map_err(failed),
-    }
-    let mut stale = Vec::new();
-    for set in table.sets.iter().filter(|set| elements.iter().any(|e| e.set == set.name)) {
-        let present = nft::elements(nft, table.name, set).map_err(failed)?;
-        stale.extend(
-            present
-                .into_iter()
-                .filter(|p| elements.iter().any(|e| e.set == p.set && e.key == p.key && e.data != p.data)),
-        );
-    }
-    let mut transaction = Transaction::new(table.name);
-    transaction.remove_elements(&stale);
-    transaction.add_elements(elements);
-    transaction.commit(nft).map_err(failed)
-}
-
-/// Removes elements; those that are gone already, with the whole table perhaps, are no failure.
-fn remove_elements(nft: &mut NetlinkSocket, table: &TableSpec, elements: &[Element]) -> Outcome<()> {
-    let failed = |e| refused("cannot remove from the table `inet haven`", e);
-    let mut transaction = Transaction::new(table.name);
-    transaction.remove_elements(elements);
-    match transaction.commit(nft) {
-        Err(error) if error.errno() == Errno::NOENT => {}
-        result => return result.map_err(failed),
-    }
-    let mut left = Vec::new();
-    for set in table.sets.iter().filter(|set| elements.iter().any(|e| e.set == set.name)) {
-        match nft::elements(nft, table.name, set) {
-            Ok(present) => left.extend(present.into_iter().filter(|p| elements.contains(p))),
-            Err(error) if error.errno() == Errno::NOENT => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    let mut transaction = Transaction::new(table.name);
-    transaction.remove_elements(&left);
-    transaction.commit(nft).map_err(failed)
-}
-
-/// The host's end: settings, the gateway's address, the route to the container.
-pub(crate) fn host_side(route: &mut NetlinkSocket, attachment: &Attachment) -> Outcome<()> {
-    let Attachment { endpoint, interface, name } = attachment;
-    let index = *interface;
-    // Router advertisements of a container would give the host addresses and routes.
-    let setting = if endpoint.ipv6.is_some() { ("accept_ra", "0") } else { ("disable_ipv6", "1") };
-    if kernel_has_ipv6() {
-        sysctl::write(&format!("ipv6/conf/{name}/{}", setting.0), setting.1)?;
-    }
-    let mut changes = Changes::new();
-    changes.set_alias(index, &Alias::of(endpoint).text());
-    changes.set_ipv4_settings(index, &HOST_SIDE);
-    if endpoint.ipv6.is_some() {
-        changes.set_no_automatic_ipv6(index);
-    }
-    changes.add_address(index, GATEWAY.into());
-    changes.set_up(index);
-    changes.add_host_route(index, endpoint.ipv4.into());
-    if let Some(ipv6) = endpoint.ipv6 {
-        changes.add_address(index, GATEWAY6.into());
-        changes.add_host_route(index, ipv6.into());
-    }
-    changes.apply(route).map_err(|e| refused(format!("cannot set up the host's interface `{name}`"), e))
-}
-
-/// The container's end, which has the index `far` there: loopback, address, routes.
-fn container_side(netns: BorrowedFd<'_>, attachment: &Attachment, far: u32) -> Outcome<()> {
-    let endpoint = &attachment.endpoint;
-    let mut changes = Changes::new();
-    changes.set_up(link::LOOPBACK);
-    if kernel_has_ipv6() {
-        changes.set_no_automatic_ipv6(far);
-    }
-    changes.add_address(far, endpoint.ipv4.into());
-    if let Some(ipv6) = endpoint.ipv6 {
-        changes.add_address(far, ipv6.into());
-    }
-    changes.set_up(far);
-    changes.add_host_route(far, GATEWAY.into());
-    changes.add_default_route(far, GATEWAY.into());
-    if endpoint.ipv6.is_some() {
-        changes.add_default_route(far, GATEWAY6.into());
-    }
-    NetlinkSocket::open_in(netns, Family::Route)
-        .and_then(|mut socket| changes.apply(&mut socket))
-        .map_err(|e| refused(format!("cannot set up the container's interface `{}`", endpoint.interface), e))
-}
-
-/// IPv6 was not left out or turned off when the kernel started.
-fn kernel_has_ipv6() -> bool {
-    static HAS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-    *HAS.get_or_init(|| sysctl::read("ipv6/conf/all/disable_ipv6").is_some())
 }

@@ -4,11 +4,13 @@
 //! whole sets and changed in one transaction. So it does not matter at which moment an earlier life ended.
 
 use crate::attachment::{self, Alias, Attachment};
+use crate::ends::host_side;
 use crate::link::{self, DOOMED, Link};
-use crate::network::{GATEWAY, ensure_table, host_side, refused};
+use crate::network::{GATEWAY, refused};
 use crate::nft::{self, Element, TableSpec, Transaction};
 use crate::ports::Ports;
-use crate::{Endpoint, Repairs, host_routes, sweeper, table};
+use crate::upkeep::ensure_table;
+use crate::{Endpoint, Repairs, elements, host_routes, sweeper, table};
 use haven_spec::{ContainerId, Ipv4Net, Outcome};
 use haven_sys::netlink::NetlinkSocket;
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,7 +82,7 @@ fn change_elements(
     repairs: &mut Repairs,
 ) -> Outcome<()> {
     let mut wanted = attachment::union(attachments);
-    wanted.extend(table::constants());
+    wanted.extend(elements::constants());
     let mut present = BTreeSet::new();
     for set in &table::DECLARED_SETS {
         let found = nft::elements(nft, table.name, set)

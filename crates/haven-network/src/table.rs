@@ -18,12 +18,10 @@
 //! ends this table's part and no other's, so another table's drop stays final.
 
 use crate::nft::{
-    ChainSpec, Counted, Element, Expression, Field, FieldType, Hook, Key, Relation, RuleSpec, SetSpec,
-    TableSpec, Verdict,
+    ChainSpec, Counted, Expression, Field, FieldType, Hook, Key, Relation, RuleSpec, SetSpec, TableSpec,
+    Verdict,
 };
-use crate::{GATEWAY, GATEWAY6, identity};
-use haven_spec::PortProtocol;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use crate::{GATEWAY, GATEWAY6, elements, identity};
 
 /// The table's name. What stands in it is ours alone.
 pub(crate) const TABLE: &str = "haven";
@@ -46,10 +44,10 @@ const DENIED_LIMIT: u32 = 65_535;
 const DENIED_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 
 // IP protocol numbers.
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
-const SCTP: u8 = 132;
+pub(crate) const SCTP: u8 = 132;
 // Address families, as `meta nfproto` has them.
 const IPV4: u8 = 2;
 const IPV6: u8 = 10;
@@ -60,25 +58,25 @@ const NEIGHBOR_ADVERTISEMENT: u8 = 136;
 use FieldType::{InterfaceIndex, Mark, Port, Protocol, V4, V6};
 
 /// Which source addresses an interface may use.
-const BIND4: SetSpec = SetSpec::set("bind4", &[InterfaceIndex, V4]);
-const BIND6: SetSpec = SetSpec::set("bind6", &[InterfaceIndex, V6]);
+pub(crate) const BIND4: SetSpec = SetSpec::set("bind4", &[InterfaceIndex, V4]);
+pub(crate) const BIND6: SetSpec = SetSpec::set("bind6", &[InterfaceIndex, V6]);
 /// Who is behind an interface, as source and as destination.
-const SRC_ID: SetSpec = SetSpec::map("src_id", &[InterfaceIndex], &[Mark]);
-const DST_ID: SetSpec = SetSpec::map("dst_id", &[InterfaceIndex], &[Mark]);
+pub(crate) const SRC_ID: SetSpec = SetSpec::map("src_id", &[InterfaceIndex], &[Mark]);
+pub(crate) const DST_ID: SetSpec = SetSpec::map("dst_id", &[InterfaceIndex], &[Mark]);
 /// Source, destination, protocol, port → link.
-const LINKS: SetSpec = SetSpec::map("links", &[Mark, Mark, Protocol, Port], &[Mark]);
+pub(crate) const LINKS: SetSpec = SetSpec::map("links", &[Mark, Mark, Protocol, Port], &[Mark]);
 /// Source, destination, protocol → link.
 const LINKS_ANY: SetSpec = SetSpec::map("links_any", &[Mark, Mark, Protocol], &[Mark]);
 const LINKS_RANGE: SetSpec =
     SetSpec { interval: true, ..SetSpec::map("links_range", &[Mark, Mark, Protocol, Port], &[Mark]) };
 /// Source → link to everything outside; and by address range, protocol and port.
-const EGRESS_ANY: SetSpec = SetSpec::map("egress_any", &[Mark], &[Mark]);
+pub(crate) const EGRESS_ANY: SetSpec = SetSpec::map("egress_any", &[Mark], &[Mark]);
 const EGRESS4: SetSpec =
     SetSpec { interval: true, ..SetSpec::map("egress4", &[Mark, V4, Protocol, Port], &[Mark]) };
 const EGRESS6: SetSpec =
     SetSpec { interval: true, ..SetSpec::map("egress6", &[Mark, V6, Protocol, Port], &[Mark]) };
 /// The links that may carry packets.
-const LIVE: SetSpec = SetSpec { counted: true, ..SetSpec::set("live", &[Mark]) };
+pub(crate) const LIVE: SetSpec = SetSpec { counted: true, ..SetSpec::set("live", &[Mark]) };
 /// What was tried in vain, counted by the kernel.
 const DENIED: SetSpec = SetSpec {
     dynamic: Some((DENIED_TIMEOUT_MS, DENIED_LIMIT)),
@@ -89,12 +87,12 @@ const OBSERVE: SetSpec = SetSpec::set("observe", &[Mark]);
 /// Services of the host, on the gateway's address, that containers may use.
 const HOST_OPEN: SetSpec = SetSpec::set("host_open", &[Protocol, Port]);
 /// Protocols that have ports.
-const PORTED: SetSpec = SetSpec::set("ported", &[Protocol]);
+pub(crate) const PORTED: SetSpec = SetSpec::set("ported", &[Protocol]);
 /// Published ports on one address, and on all.
-const PUBLISH4: SetSpec = SetSpec::map("publish4", &[V4, Protocol, Port], &[V4, Port]);
-const PUBLISH6: SetSpec = SetSpec::map("publish6", &[V6, Protocol, Port], &[V6, Port]);
-const PUBLISH4_ANY: SetSpec = SetSpec::map("publish4_any", &[Protocol, Port], &[V4, Port]);
-const PUBLISH6_ANY: SetSpec = SetSpec::map("publish6_any", &[Protocol, Port], &[V6, Port]);
+pub(crate) const PUBLISH4: SetSpec = SetSpec::map("publish4", &[V4, Protocol, Port], &[V4, Port]);
+pub(crate) const PUBLISH6: SetSpec = SetSpec::map("publish6", &[V6, Protocol, Port], &[V6, Port]);
+pub(crate) const PUBLISH4_ANY: SetSpec = SetSpec::map("publish4_any", &[Protocol, Port], &[V4, Port]);
+pub(crate) const PUBLISH6_ANY: SetSpec = SetSpec::map("publish6_any", &[Protocol, Port], &[V6, Port]);
 
 /// The sets whose elements follow from endpoints: what reconciling compares. `denied` is the kernel's.
 pub(crate) const DECLARED_SETS: [SetSpec; 18] = [
@@ -126,15 +124,10 @@ pub(crate) fn table() -> TableSpec {
         name: TABLE,
         counters: &[DENIED_TOTAL, REVOKED_TOTAL, SPOOFED_TOTAL],
         sets,
-        constants: constants(),
+        constants: elements::constants(),
         chains: chains(),
         rules: rules(),
     }
-}
-
-/// Elements that belong to the table rather than to an endpoint.
-pub(crate) fn constants() -> Vec<Element> {
-    [TCP, UDP, SCTP].map(|protocol| element(PORTED, KeyBytes::new().protocol_alone(protocol), None)).into()
 }
 
 fn chains() -> Vec<ChainSpec> {
@@ -445,124 +438,4 @@ fn limit(per_second: u64, burst: u32) -> Vec<Expression> {
 
 fn log(group: u16, prefix: &'static str, bytes: u32) -> Vec<Expression> {
     one(Expression::Log { group, prefix, bytes })
-}
-
-// Elements.
-
-/// The bytes of a key or of data, field by field.
-struct KeyBytes(Vec<u8>);
-
-impl KeyBytes {
-    fn new() -> Self {
-        Self(Vec::new())
-    }
-
-    fn number(mut self, number: u32) -> Self {
-        self.0.extend_from_slice(&number.to_ne_bytes());
-        self
-    }
-
-    fn v4(mut self, address: Ipv4Addr) -> Self {
-        self.0.extend_from_slice(&address.octets());
-        self
-    }
-
-    fn v6(mut self, address: Ipv6Addr) -> Self {
-        self.0.extend_from_slice(&address.octets());
-        self
-    }
-
-    fn protocol(mut self, protocol: u8) -> Self {
-        self.0.extend_from_slice(&[protocol, 0, 0, 0]);
-        self
-    }
-
-    /// The only field of its key.
-    fn protocol_alone(mut self, protocol: u8) -> Self {
-        self.0.push(protocol);
-        self
-    }
-
-    fn port(mut self, port: u16) -> Self {
-        let [high, low] = port.to_be_bytes();
-        self.0.extend_from_slice(&[high, low, 0, 0]);
-        self
-    }
-}
-
-fn element(set: SetSpec, key: KeyBytes, data: Option<KeyBytes>) -> Element {
-    Element { set: set.name, key: key.0, end: None, data: data.map(|d| d.0) }
-}
-
-fn number_of(protocol: PortProtocol) -> u8 {
-    match protocol {
-        PortProtocol::Tcp => TCP,
-        PortProtocol::Udp => UDP,
-        PortProtocol::Sctp => SCTP,
-    }
-}
-
-/// The interface may send from this address.
-pub(crate) fn bind4(interface: u32, address: Ipv4Addr) -> Element {
-    element(BIND4, KeyBytes::new().number(interface).v4(address), None)
-}
-
-pub(crate) fn bind6(interface: u32, address: Ipv6Addr) -> Element {
-    element(BIND6, KeyBytes::new().number(interface).v6(address), None)
-}
-
-/// The interface is this identity's, as source and as destination.
-pub(crate) fn identified(interface: u32, identity: u32) -> [Element; 2] {
-    [SRC_ID, DST_ID]
-        .map(|map| element(map, KeyBytes::new().number(interface), Some(KeyBytes::new().number(identity))))
-}
-
-/// The link may carry packets.
-pub(crate) fn live(link: u32) -> Element {
-    element(LIVE, KeyBytes::new().number(link), None)
-}
-
-/// Source to destination at a port.
-pub(crate) fn link(source: u32, destination: u32, protocol: PortProtocol, port: u16, link: u32) -> Element {
-    let key = KeyBytes::new().number(source).number(destination).protocol(number_of(protocol)).port(port);
-    element(LINKS, key, Some(KeyBytes::new().number(link)))
-}
-
-/// Source to everything outside.
-pub(crate) fn egress_any(source: u32, link: u32) -> Element {
-    element(EGRESS_ANY, KeyBytes::new().number(source), Some(KeyBytes::new().number(link)))
-}
-
-/// A port of all the host's IPv4 addresses, or of one, leads to a container's port.
-pub(crate) fn publish4(
-    host: Ipv4Addr,
-    protocol: PortProtocol,
-    port: u16,
-    container: Ipv4Addr,
-    container_port: u16,
-) -> Element {
-    let data = Some(KeyBytes::new().v4(container).port(container_port));
-    let rest = |key: KeyBytes| key.protocol(number_of(protocol)).port(port);
-    if host.is_unspecified() {
-        element(PUBLISH4_ANY, rest(KeyBytes::new()), data)
-    } else {
-        element(PUBLISH4, rest(KeyBytes::new().v4(host)), data)
-    }
-}
-
-/// As [`publish4`], for IPv6.
-pub(crate) fn publish6(
-    host: Ipv6Addr,
-    protocol: PortProtocol,
-    port: u16,
-    container: Ipv6Addr,
-    container_port: u16,
-) -> Element {
-    let data = Some(KeyBytes::new().v6(container).port(container_port));
-    let rest = |key: KeyBytes| key.protocol(number_of(protocol)).port(port);
-    if host.is_unspecified() {
-        element(PUBLISH6_ANY, rest(KeyBytes::new()), data)
-    } else {
-        element(PUBLISH6, rest(KeyBytes::new().v6(host)), data)
-    }
 }

@@ -175,7 +175,7 @@ impl Lab {
     /// Everything the kernel has that could be ours, as programs of others list it.
     pub(crate) fn kernel_state(&self) -> String {
         // Counters and handles move by themselves; a veth's end may be unreachable a moment longer.
-        self.host.run("nft -s list ruleset; ip -o -4 addr show; ip route show table main; ip -o link show | sed 's/@.*<.*//; s/mtu.*//'")
+        self.host.run("nft -s list ruleset; ip -o -4 addr show; ip route show table main | sed 's/ linkdown//'; ip -o link show | sed 's/@.*<.*//; s/mtu.*//'")
     }
 
     pub(crate) fn spoofed(&self) -> u64 {

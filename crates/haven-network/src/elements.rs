@@ -1,0 +1,132 @@
+//! Elements of the table's sets: what an endpoint or a link is, in the bytes the kernel looks up.
+
+use crate::nft::{Element, SetSpec};
+use crate::table::{
+    BIND4, BIND6, DST_ID, EGRESS_ANY, LINKS, LIVE, PORTED, PUBLISH4, PUBLISH4_ANY, PUBLISH6, PUBLISH6_ANY,
+    SCTP, SRC_ID, TCP, UDP,
+};
+use haven_spec::PortProtocol;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// The bytes of a key or of data, field by field.
+struct KeyBytes(Vec<u8>);
+
+impl KeyBytes {
+    fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    fn number(mut self, number: u32) -> Self {
+        self.0.extend_from_slice(&number.to_ne_bytes());
+        self
+    }
+
+    fn v4(mut self, address: Ipv4Addr) -> Self {
+        self.0.extend_from_slice(&address.octets());
+        self
+    }
+
+    fn v6(mut self, address: Ipv6Addr) -> Self {
+        self.0.extend_from_slice(&address.octets());
+        self
+    }
+
+    fn protocol(mut self, protocol: u8) -> Self {
+        self.0.extend_from_slice(&[protocol, 0, 0, 0]);
+        self
+    }
+
+    /// The only field of its key.
+    fn protocol_alone(mut self, protocol: u8) -> Self {
+        self.0.push(protocol);
+        self
+    }
+
+    fn port(mut self, port: u16) -> Self {
+        let [high, low] = port.to_be_bytes();
+        self.0.extend_from_slice(&[high, low, 0, 0]);
+        self
+    }
+}
+
+fn element(set: SetSpec, key: KeyBytes, data: Option<KeyBytes>) -> Element {
+    Element { set: set.name, key: key.0, end: None, data: data.map(|d| d.0) }
+}
+
+fn number_of(protocol: PortProtocol) -> u8 {
+    match protocol {
+        PortProtocol::Tcp => TCP,
+        PortProtocol::Udp => UDP,
+        PortProtocol::Sctp => SCTP,
+    }
+}
+
+/// The interface may send from this address.
+pub(crate) fn bind4(interface: u32, address: Ipv4Addr) -> Element {
+    element(BIND4, KeyBytes::new().number(interface).v4(address), None)
+}
+
+pub(crate) fn bind6(interface: u32, address: Ipv6Addr) -> Element {
+    element(BIND6, KeyBytes::new().number(interface).v6(address), None)
+}
+
+/// The interface is this identity's, as source and as destination.
+pub(crate) fn identified(interface: u32, identity: u32) -> [Element; 2] {
+    [SRC_ID, DST_ID]
+        .map(|map| element(map, KeyBytes::new().number(interface), Some(KeyBytes::new().number(identity))))
+}
+
+/// The link may carry packets.
+pub(crate) fn live(link: u32) -> Element {
+    element(LIVE, KeyBytes::new().number(link), None)
+}
+
+/// Source to destination at a port.
+pub(crate) fn link(source: u32, destination: u32, protocol: PortProtocol, port: u16, link: u32) -> Element {
+    let key = KeyBytes::new().number(source).number(destination).protocol(number_of(protocol)).port(port);
+    element(LINKS, key, Some(KeyBytes::new().number(link)))
+}
+
+/// Source to everything outside.
+pub(crate) fn egress_any(source: u32, link: u32) -> Element {
+    element(EGRESS_ANY, KeyBytes::new().number(source), Some(KeyBytes::new().number(link)))
+}
+
+/// A port of all the host's IPv4 addresses, or of one, leads to a container's port.
+pub(crate) fn publish4(
+    host: Ipv4Addr,
+    protocol: PortProtocol,
+    port: u16,
+    container: Ipv4Addr,
+    container_port: u16,
+) -> Element {
+    let data = Some(KeyBytes::new().v4(container).port(container_port));
+    let rest = |key: KeyBytes| key.protocol(number_of(protocol)).port(port);
+    if host.is_unspecified() {
+        element(PUBLISH4_ANY, rest(KeyBytes::new()), data)
+    } else {
+        element(PUBLISH4, rest(KeyBytes::new().v4(host)), data)
+    }
+}
+
+/// As [`publish4`], for IPv6.
+pub(crate) fn publish6(
+    host: Ipv6Addr,
+    protocol: PortProtocol,
+    port: u16,
+    container: Ipv6Addr,
+    container_port: u16,
+) -> Element {
+    let data = Some(KeyBytes::new().v6(container).port(container_port));
+    let rest = |key: KeyBytes| key.protocol(number_of(protocol)).port(port);
+    if host.is_unspecified() {
+        element(PUBLISH6_ANY, rest(KeyBytes::new()), data)
+    } else {
+        element(PUBLISH6, rest(KeyBytes::new().v6(host)), data)
+    }
+}
+
+/// Elements that belong to the table rather than to an endpoint.
+pub(crate) fn constants() -> Vec<Element> {
+    [TCP, UDP, SCTP].map(|protocol| element(PORTED, KeyBytes::new().protocol_alone(protocol), None)).into()
+}
