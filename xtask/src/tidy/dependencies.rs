@@ -47,7 +47,7 @@ const BANS: &[Ban] = &[
     },
     Ban { who: Who::Anyone, what: &["chrono", "time"], why: "one calendar is enough", cure: "use jiff" },
     Ban {
-        who: Who::Anyone,
+        who: Who::AllBut(&[]),
         what: &["lazy_static", "atty", "failure", "error-chain", "serde_yaml", "structopt", "dirs"],
         why: "unmaintained, or in the standard library by now",
         cure: "use std (LazyLock, IsTerminal), thiserror, clap",
