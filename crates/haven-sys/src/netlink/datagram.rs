@@ -67,7 +67,16 @@ impl Part<'_> {
             let attributes = self.payload.get(aligned(echoed.saturating_add(4))..).unwrap_or(&[]);
             Attributes::new(attributes).first(NLMSGERR_ATTR_MSG).and_then(Value::text).map(str::to_owned)
         };
-        Err(NetlinkError { errno: Errno::from_raw_os_error(code.saturating_neg()), sentence, index: None })
+        Err(NetlinkError { errno: known_errno(code), sentence, index: None })
+    }
+}
+
+/// The error number behind a negative code. What is none at all (the kernel has numbers up to 4095) is a message that
+/// makes no sense.
+fn known_errno(code: i32) -> Errno {
+    match code {
+        -4095..=-1 => Errno::from_raw_os_error(-code),
+        _ => Errno::BADMSG,
     }
 }
 
