@@ -2,6 +2,7 @@
 //!
 //! Run with `HAVEN_TESTS_PEER=docker`, the same tests ask dockerd; those about what only Haven does return at once then.
 
+mod clients;
 mod copying;
 mod exit_codes;
 mod flags;

@@ -1,7 +1,8 @@
 //! A private daemon on a stage of its own, and the command lines that speak to it.
 //!
 //! With `HAVEN_TESTS_PEER=docker` the daemon is dockerd and the command line docker's: that is how a test is shown to ask
-//! for what Docker's users know, before Haven answers it.
+//! for what Docker's users know, before Haven answers it. With `HAVEN_TESTS_CLIENT=docker` the daemon is Haven's and only
+//! the command line is docker's.
 
 use crate::rootfs::target;
 use crate::{Call, Running, Stage, busybox_archive, leftovers, within};
@@ -243,7 +244,8 @@ pub struct Client {
 
 impl Client {
     pub fn haven(&self, line: &str) -> Call {
-        if self.peer { self.docker(line) } else { self.call(binary(), "HAVEN_HOST", line) }
+        let dockers = std::env::var("HAVEN_TESTS_CLIENT").is_ok_and(|client| client == "docker");
+        if self.peer || dockers { self.docker(line) } else { self.call(binary(), "HAVEN_HOST", line) }
     }
 
     pub fn docker(&self, line: &str) -> Call {
