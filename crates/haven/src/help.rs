@@ -10,12 +10,13 @@ const NARROWEST: usize = 60;
 const WIDEST: usize = 110;
 const DEFAULT_WIDTH: usize = 100;
 
-fn width() -> usize {
+/// How wide help is here.
+pub(crate) fn width() -> usize {
     console::columns().unwrap_or(DEFAULT_WIDTH).clamp(NARROWEST, WIDEST)
 }
 
 /// The help of one command; `path` is how it was called.
-pub(crate) fn of_verb(path: &str, usage: &str, about: &str, command: &Command) -> String {
+pub(crate) fn of_verb(path: &str, usage: &str, about: &str, command: &Command, width: usize) -> String {
     let mut text = format!("Usage:  {path} {usage}\n\n{about}\n").replace(" \n", "\n");
     if let Some(more) = command.get_after_help() {
         text.push_str(&format!("\n{more}\n"));
@@ -24,7 +25,7 @@ pub(crate) fn of_verb(path: &str, usage: &str, about: &str, command: &Command) -
         command.get_arguments().filter(|flag| !flag.is_positional() && !flag.is_hide_set()).collect();
     if !flags.is_empty() {
         text.push_str("\nOptions:\n");
-        text.push_str(&flag_lines(flags, width()));
+        text.push_str(&flag_lines(flags, width));
     }
     text
 }
@@ -38,7 +39,7 @@ pub(crate) fn of_group(path: &str, about: &str, entries: &[Entry]) -> String {
 }
 
 /// The help of the whole program.
-pub(crate) fn of_program(command: &Command, entries: &[Entry]) -> String {
+pub(crate) fn of_program(command: &Command, entries: &[Entry], width: usize) -> String {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let mut text = format!("Usage:  haven [OPTIONS] COMMAND\n\n{about}\n");
     let visible = || entries.iter().filter(|entry| !entry.hidden);
@@ -54,7 +55,7 @@ pub(crate) fn of_program(command: &Command, entries: &[Entry]) -> String {
     }
     let flags: Vec<&Arg> = command.get_arguments().filter(|flag| !flag.is_positional()).collect();
     text.push_str("\nGlobal Options:\n");
-    text.push_str(&flag_lines(flags, width()));
+    text.push_str(&flag_lines(flags, width));
     text.push_str("\nRun 'haven COMMAND --help' for more information on a command.\n");
     text
 }
@@ -107,4 +108,47 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command;
+    use crate::program;
+
+    fn add(text: &mut String, path: &str, entries: &'static [Entry]) {
+        for entry in entries {
+            let path = format!("{path} {}", entry.name);
+            let help = match entry.node {
+                Node::Group(group) => of_group(&path, group.about, group.entries),
+                Node::Verb(verb) => {
+                    let command = verb.grammar(grammar::base(Command::new("command")).no_binary_name(true));
+                    command.clone().debug_assert();
+                    of_verb(&path, verb.usage(), verb.about(), &command, DEFAULT_WIDTH)
+                }
+            };
+            text.push_str(&format!("\n===== {path}\n{help}"));
+            if let Node::Group(group) = entry.node {
+                add(text, &path, group.entries);
+            }
+        }
+    }
+
+    /// To accept what changed: `HAVEN_UPDATE_SNAPSHOTS=1 cargo test -p haven help`.
+    #[test]
+    fn the_whole_help_text_is_as_it_was_reviewed() {
+        let mut text = format!("===== haven\n{}", of_program(&program::root(), command::TOP, DEFAULT_WIDTH));
+        add(&mut text, "haven", command::TOP);
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/help.txt");
+        if std::env::var_os("HAVEN_UPDATE_SNAPSHOTS").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        let reviewed = std::fs::read_to_string(path).unwrap_or_default();
+        let different = text.lines().zip(reviewed.lines()).position(|(now, before)| now != before);
+        assert!(
+            text == reviewed,
+            "the help text changed at line {:?} of tests/help.txt: review it, then set HAVEN_UPDATE_SNAPSHOTS=1",
+            different.map(|line| line + 1)
+        );
+    }
 }

@@ -37,8 +37,8 @@ fn dispatch(arguments: Vec<OsString>) -> Done {
     let command = root();
     let matches = match command.clone().try_get_matches_from(words) {
         Ok(matches) => matches,
-        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
-            console::print(&help::of_program(&command, command::TOP))?;
+        Err(error) if asks_for_help(&error) => {
+            console::print(&help::of_program(&command, command::TOP, help::width()))?;
             return Ok(Status::FINE);
         }
         Err(error) => return Err(refused("haven", &error)),
@@ -48,7 +48,7 @@ fn dispatch(arguments: Vec<OsString>) -> Done {
         return Ok(Status::FINE);
     }
     let Some((word, rest)) = matches.subcommand() else {
-        console::print(&help::of_program(&command, command::TOP))?;
+        console::print(&help::of_program(&command, command::TOP, help::width()))?;
         return Ok(Status::FINE);
     };
     let rest: Vec<String> = rest
@@ -58,8 +58,7 @@ fn dispatch(arguments: Vec<OsString>) -> Done {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let environment = std::env::var("HAVEN_HOST").ok();
-    let endpoint = Endpoint::choose(grammar::text(&matches, "host"), environment.as_deref())
-        .map_err(|failure| Refusal::new(Status::REFUSED, failure))?;
+    let endpoint = Endpoint::choose(grammar::text(&matches, "host"), environment.as_deref())?;
     let context = Context { daemon: Daemon::new(endpoint) };
     descend(&context, "haven", command::TOP, word, rest)
 }
@@ -122,13 +121,20 @@ fn perform(context: &Context, path: &str, verb: &'static dyn Verb, words: Vec<St
     let command = verb.grammar(grammar::base(Command::new("command")).no_binary_name(true));
     let matches: ArgMatches = match command.clone().try_get_matches_from(words) {
         Ok(matches) => matches,
-        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
-            console::print(&help::of_verb(path, verb.usage(), verb.about(), &command))?;
+        Err(error) if asks_for_help(&error) => {
+            console::print(&help::of_verb(path, verb.usage(), verb.about(), &command, help::width()))?;
             return Ok(Status::FINE);
         }
         Err(error) => return Err(refused(path, &error)),
     };
     verb.run(context, &matches)
+}
+
+/// `--help`, or `-h` where that means nothing else.
+fn asks_for_help(error: &clap::Error) -> bool {
+    let short =
+        matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(flag)) if flag == "-h");
+    error.kind() == ErrorKind::DisplayHelp || (error.kind() == ErrorKind::UnknownArgument && short)
 }
 
 /// What the parser refused, in our words. Wrong flags end with 125 and wrong operands with 1, as in Docker.

@@ -49,7 +49,7 @@ impl Verb for Attach {
         let signals = if proxy || tty { Some(stream::signal_queue()?) } else { None };
         let query =
             Query::new().set("stream", "1").flag("stdin", stdin).set("stdout", "1").set("stderr", "1");
-        let stream =
+        let joined =
             daemon.open(Request::post(format!("/containers/{id}/attach{}", query.as_str())).upgrade())?;
         let keys = grammar::parsed::<Vec<u8>>(matches, "detach-keys")
             .unwrap_or_else(|| detach_keys::DEFAULT.to_vec());
@@ -61,7 +61,13 @@ impl Verb for Attach {
             resize: format!("/containers/{id}/resize"),
             signals_to: (proxy && !tty).then(|| id.to_owned()),
         };
-        let session = Session::begin(daemon, plan, stream, signals)?;
+        if let (true, Some((rows, columns))) = (tty, stream::terminal_size()) {
+            // A shell draws its prompt again only when the size changes; the session then sets the true one.
+            let query =
+                Query::new().set("h", &(u32::from(rows) + 1).to_string()).set("w", &columns.to_string());
+            let _ = daemon.tell(Request::post(format!("/containers/{id}/resize{}", query.as_str())));
+        }
+        let session = Session::begin(daemon, plan, joined, signals)?;
         match session.serve(Some(wait))? {
             Ended::Over(Some(code)) => Ok(Status::of_container(code)),
             Ended::Over(None) => Ok(Status::FINE),

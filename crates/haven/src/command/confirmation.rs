@@ -17,12 +17,13 @@ pub(super) fn confirmed(warning: &str) -> Result<bool, Refusal> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Unless `force`d asks; a refusal ends the command.
+/// Unless `force`d asks. A no ends the command, and is no failure.
 pub(super) fn require(force: bool, warning: &str, what: &str) -> Result<(), Refusal> {
     if force || confirmed(warning)? {
         return Ok(());
     }
-    Err(Failure::invalid(format!("{what} has been cancelled")).into())
+    console::note(&format!("{what} has been cancelled"));
+    Err(Refusal::silent(0))
 }
 
 /// What was removed and how much space that freed.

@@ -1,6 +1,7 @@
 //! `haven ps`: the list of containers.
 
 use super::{Context, Verb};
+use crate::console;
 use crate::ending::{Done, Status};
 use crate::grammar;
 use crate::option::filter;
@@ -67,7 +68,12 @@ impl Verb for Ps {
         let quiet = grammar::on(matches, "quiet");
         let wanted_size = grammar::on(matches, "size");
         let table = if wanted_size { SIZED_TABLE } else { TABLE };
-        let format = LISTING.format_over(grammar::text_or_empty(matches, "format"), quiet, table)?;
+        let mut wanted = grammar::text_or_empty(matches, "format");
+        if quiet && !matches!(wanted, "" | "table") {
+            console::note("warning: the format is ignored, because --quiet is set");
+            wanted = "";
+        }
+        let format = LISTING.format_over(wanted, quiet, table)?;
         let size = wanted_size || format.mentions("Size");
         let last = match grammar::parsed::<i64>(matches, "last") {
             Some(last) => last,

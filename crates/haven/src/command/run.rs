@@ -124,14 +124,21 @@ fn start(context: &Context, id: &str, wish: &Wish) -> Result<(), Refusal> {
         let status = start_status(&failure);
         let name = wish.name.as_deref().unwrap_or_else(|| id.get(..12).unwrap_or(id));
         let hint = match (failure.advice(), status) {
-            (Some(advice), _) => advice.to_owned(),
+            (Some(_), _) => None,
             (None, Status::NO_COMMAND) => {
-                "name a command that the image has, or none to run its own".to_owned()
+                Some("name a command that the image has, or none to run its own".to_owned())
             }
-            (None, _) if wish.auto_remove => "haven doctor".to_owned(),
-            (None, _) => format!("the container is kept; remove it with: haven rm {name}"),
+            (None, Status::NOT_EXECUTABLE) => {
+                Some("name an executable file, or run it by its interpreter".to_owned())
+            }
+            (None, _) if wish.auto_remove => None,
+            (None, _) => Some(format!("the container is kept; remove it with: haven rm {name}")),
         };
-        Refusal::new(status, failure.hint(hint))
+        let failure = match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        };
+        Refusal::new(status, failure)
     })
 }
 

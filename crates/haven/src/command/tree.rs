@@ -33,3 +33,17 @@ fn plain(command: Command) -> Command {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound_and_every_entry_is_found_by_its_names() {
+        whole().debug_assert();
+        for entry in TOP {
+            assert!(super::super::find(TOP, entry.name).is_some());
+            assert!(!entry.about().is_empty() && !entry.about().ends_with('.'), "{}", entry.name);
+        }
+    }
+}
