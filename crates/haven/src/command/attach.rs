@@ -65,7 +65,7 @@ impl Verb for Attach {
             // A shell draws its prompt again only when the size changes; the session then sets the true one.
             let query =
                 Query::new().set("h", &(u32::from(rows) + 1).to_string()).set("w", &columns.to_string());
-            let _ = daemon.tell(Request::post(format!("/containers/{id}/resize{}", query.as_str())));
+            drop(daemon.tell(Request::post(format!("/containers/{id}/resize{}", query.as_str()))));
         }
         let session = Session::begin(daemon, plan, joined, signals)?;
         match session.serve(Some(wait))? {

@@ -27,7 +27,7 @@ fn add(command: Command, path: &str, entries: &'static [Entry]) -> Command {
 fn plain(command: Command) -> Command {
     command.mut_args(|argument| {
         if grammar::is_switch(&argument) {
-            argument.action(ArgAction::SetTrue).num_args(0).require_equals(false)
+            argument.action(ArgAction::SetTrue).num_args(0).require_equals(false).hide_possible_values(false)
         } else {
             argument
         }

@@ -1,6 +1,8 @@
 //! The command line against a daemon that says exactly what each test scripted: what goes over the wire, and what
 //! happens when the other side is slow, wrong, or gone.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its scene fails")]
+
 mod daemon;
 mod hijack;
 mod listing;
