@@ -17,8 +17,8 @@ pub struct ExitRecord {
     pub finished_at_ns: i64,
     /// Log lines that could not be written (a full disk).
     pub lost_log_lines: u64,
-    /// Whether the command was ever executed.
-    pub started: bool,
+    /// Why the command was never executed, when it wasn't.
+    pub error: Option<String>,
 }
 
 /// The record of the container whose run directory this is; `None` while it hasn't ended.

@@ -31,7 +31,7 @@ pub struct Launch {
     pub user: Option<String>,
     /// Supplementary groups by name or number, in addition to the user's own.
     pub group_add: Vec<String>,
-    /// Confine by Landlock where the kernel has it.
+    /// Confine by Landlock where the kernel has it and it adds something (see [`crate::landlock`]).
     pub landlock: bool,
 }
 
@@ -100,5 +100,4 @@ pub struct ExecRequest {
     pub stdin: StdinMode,
     pub user: Option<String>,
     pub group_add: Vec<String>,
-    pub landlock: bool,
 }

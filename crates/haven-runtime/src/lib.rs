@@ -13,14 +13,19 @@ pub mod landlock;
 pub mod oci;
 pub mod seccomp;
 
+mod assembler;
+mod child;
+pub mod defaults;
 mod exit;
 mod identity;
 mod keeper;
 mod launch;
+mod link;
 mod plan;
 mod setback;
 mod spawner;
 
+pub use assembler::mount_rootfs;
 pub use exit::{ExitRecord, read_exec_exit, read_exit};
 pub use identity::{process_start_time, resolve_process};
 pub use keeper::{
@@ -28,4 +33,4 @@ pub use keeper::{
 };
 pub use launch::{ExecRequest, IdRange, Launch, LogTarget, RootFs, StdinMode};
 pub use setback::CommandError;
-pub use spawner::{Execed, Launched, Spawner};
+pub use spawner::{Execed, Launched, Spawner, run_spawner};

@@ -29,9 +29,9 @@ pub fn keep_only<const N: usize>(kept: [OwnedFd; N]) -> io::Result<[OwnedFd; N]>
         numbers.push(target);
     }
     std::mem::forget(moved);
-    // SAFETY: everything above the kept ones belongs to inherited values nobody uses again (this function's contract),
-    // and to `moved`, which was forgotten above.
-    check(unsafe { libc::syscall(libc::SYS_close_range, top, libc::c_uint::MAX, 0) })?;
+    // Everything above the kept ones belongs to inherited values nobody uses again (this function's contract), and to
+    // `moved`, which was forgotten above.
+    close_range(top.unsigned_abs(), u32::MAX)?;
     let owned: Vec<OwnedFd> = numbers
         .into_iter()
         // SAFETY: the numbers were just made by dup3 and have no other owner.
@@ -46,6 +46,30 @@ pub fn set_standard(number: StandardStream, fd: BorrowedFd<'_>) -> io::Result<()
     check(unsafe { libc::syscall(libc::SYS_dup3, fd.as_raw_fd(), number as RawFd, 0) })
 }
 
+/// Closes every descriptor of this process from 3 on but those given, which keep their numbers. For a process that was
+/// just forked, as [`keep_only`].
+pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut numbers: Vec<u32> = kept
+        .iter()
+        .filter_map(|fd| u32::try_from(fd.as_raw_fd()).ok())
+        .filter(|number| *number > 2)
+        .collect();
+    numbers.sort_unstable();
+    let mut first = 3;
+    for number in numbers {
+        if number > first {
+            close_range(first, number - 1)?;
+        }
+        first = number + 1;
+    }
+    close_range(first, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> io::Result<()> {
+    // SAFETY: by the contract of the public functions nobody uses the descriptors in the range again.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })
+}
+
 /// A standard stream's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
@@ -53,6 +77,10 @@ pub enum StandardStream {
     Input = 0,
     Output = 1,
     Error = 2,
+}
+
+impl StandardStream {
+    pub const ALL: [Self; 3] = [Self::Input, Self::Output, Self::Error];
 }
 
 fn check(result: libc::c_long) -> io::Result<()> {

@@ -11,6 +11,7 @@ pub mod mount;
 pub mod netlink;
 pub mod network_namespace;
 pub mod process;
+pub mod region;
 pub mod rlimit;
 pub mod root;
 pub mod signal;

@@ -202,6 +202,35 @@ pub fn join_namespace(
     check(unsafe { libc::syscall(libc::SYS_setns, namespace.as_raw_fd(), kind.0) })
 }
 
+/// Makes and opens files as this user and group, with all rights kept: root's would be lost with its number.
+/// Undone by [`restore_file_system_ids`].
+pub fn set_file_system_ids(_proof: &SingleThread, uid: u32, gid: u32) -> io::Result<()> {
+    change_file_system_ids(uid, gid)?;
+    let mut sets = rustix::thread::capabilities(None)?;
+    sets.effective = sets.permitted;
+    Ok(rustix::thread::set_capabilities(None, sets)?)
+}
+
+/// Back to this process's effective user and group.
+pub fn restore_file_system_ids(_proof: &SingleThread) -> io::Result<()> {
+    change_file_system_ids(rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+fn change_file_system_ids(uid: u32, gid: u32) -> io::Result<()> {
+    // SAFETY: these calls take plain numbers. They tell the former id and no error, so each is asked again with an id
+    // that changes nothing.
+    let now = unsafe {
+        libc::syscall(libc::SYS_setfsgid, gid);
+        libc::syscall(libc::SYS_setfsuid, uid);
+        (libc::syscall(libc::SYS_setfsuid, u32::MAX), libc::syscall(libc::SYS_setfsgid, u32::MAX))
+    };
+    if now == (i64::from(uid), i64::from(gid)) {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(libc::EPERM))
+    }
+}
+
 /// This process and its memory can't be looked into by others of its user, nor through `/proc`, until it executes.
 pub fn forbid_inspection() -> io::Result<()> {
     // SAFETY: this prctl takes plain numbers.

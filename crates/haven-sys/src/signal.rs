@@ -2,6 +2,13 @@
 
 use std::io;
 
+pub const TERM: i32 = libc::SIGTERM;
+pub const KILL: i32 = libc::SIGKILL;
+pub const CHLD: i32 = libc::SIGCHLD;
+
+/// What a process without a terminal, whose readers may vanish, doesn't want to die of.
+pub const TERMINAL_AND_PIPE: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGPIPE];
+
 /// Every signal back to its default action and none blocked, as a new program expects.
 pub fn restore_defaults() -> io::Result<()> {
     for number in 1..=64 {
@@ -42,6 +49,15 @@ pub fn wait_any() -> io::Result<i32> {
     // SAFETY: `all` is an initialised set; a null info pointer is allowed.
     let number = unsafe { libc::sigwaitinfo(&raw const all, std::ptr::null_mut()) };
     if number < 0 { Err(io::Error::last_os_error()) } else { Ok(number) }
+}
+
+/// Sends `number`, which may be a real-time signal, to the process.
+pub fn send(process: rustix::process::Pid, number: i32) -> io::Result<()> {
+    // SAFETY: takes plain numbers.
+    if unsafe { libc::kill(process.as_raw_nonzero().get(), number) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 fn set_action(number: i32, handler: libc::sighandler_t, flags: libc::c_int) -> io::Result<()> {

@@ -3,6 +3,7 @@
 //! Sequenced packets keep message boundaries, report the end of the other side, and carry descriptors that belong to
 //! exactly one message.
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -79,6 +80,13 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, u32)> {
     Ok((connection, peer.uid.as_raw()))
 }
 
+/// Whether the socket takes much more; a sender that asks before every few packets never has to wait.
+pub fn is_writable(socket: impl AsFd) -> bool {
+    let mut polled = [PollFd::new(&socket, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().contains(PollFlags::OUT)
+}
+
 /// Sends one packet, whole or not at all; never raises `SIGPIPE`.
 pub fn send(socket: impl AsFd, content: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     send_parts(socket, &[IoSlice::new(content)], descriptors, SendFlags::NOSIGNAL)
@@ -108,10 +116,13 @@ pub fn send_parts(
 pub fn receive(socket: impl AsFd, buffer: &mut [u8], flags: RecvFlags) -> io::Result<Packet> {
     let mut space = [MaybeUninit::<u8>::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_PER_PACKET))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut reset = false;
     let received = loop {
         let mut parts = [IoSliceMut::new(buffer)];
         match rustix::net::recvmsg(&socket, &mut parts, &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC) {
             Err(rustix::io::Errno::INTR) => {}
+            // Told when the other side went without reading all; what it said before that is still to come.
+            Err(rustix::io::Errno::CONNRESET) if !reset => reset = true,
             other => break other?,
         }
     };

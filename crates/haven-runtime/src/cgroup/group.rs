@@ -218,6 +218,15 @@ impl Group {
         parts.iter().map(|part| part.directory.open_file("cgroup.procs", OFlags::WRONLY)).collect()
     }
 
+    /// Like [`Self::entrances`], but without v2's.
+    pub fn entrances_v1(&self) -> Outcome<Vec<OwnedFd>> {
+        self.parts
+            .iter()
+            .filter(|part| !part.unified)
+            .map(|part| part.directory.open_file("cgroup.procs", OFlags::WRONLY))
+            .collect()
+    }
+
     /// Every process in the group and in groups made below it, each once.
     pub fn processes(&self) -> Outcome<Vec<Pid>> {
         let mut pids = Vec::new();

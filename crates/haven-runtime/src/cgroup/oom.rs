@@ -28,6 +28,17 @@ impl Group {
         }
     }
 
+    /// The file that counts the killer's victims, for a process that outlives this value; `None` where memory isn't
+    /// counted.
+    pub(crate) fn open_oom_counter(&self) -> Outcome<Option<OwnedFd>> {
+        self.controller("memory")
+            .map(|(directory, unified)| {
+                directory
+                    .open_file(if unified { "memory.events" } else { "memory.oom_control" }, OFlags::RDONLY)
+            })
+            .transpose()
+    }
+
     /// Starts listening. Fails when the machine doesn't count memory.
     pub fn watch_oom(&self) -> Outcome<OomWatch> {
         let (directory, unified) = self

@@ -164,9 +164,6 @@ impl ExitWatch {
         let packet = match socket::receive(&self.connection, &mut buffer, flags) {
             Ok(packet) => packet,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(Settled::NotYet),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
-                return Ok(Settled::KeeperGone);
-            }
             Err(error) => return Err(Failure::host("cannot hear from the keeper").because(error)),
         };
         match buffer[..packet.length].split_first() {

@@ -7,7 +7,17 @@
 //! This module is both sides: [`Keeper`] is the client.
 
 mod client;
+mod client_side;
+mod encode;
+mod input;
+mod log;
+mod oom;
 mod protocol;
+mod serve;
+pub(crate) mod setup;
+mod stand;
+
+pub(crate) use stand::{Order, stand};
 
 pub use client::{AttachRequest, ExitWatch, Keeper, Settled};
 pub use protocol::{FRAME_BYTES, STREAM_STDERR, STREAM_STDIN, STREAM_STDOUT};

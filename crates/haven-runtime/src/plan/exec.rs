@@ -29,9 +29,8 @@ impl ExecPlan {
             process: ProcessPlan::of(
                 &request.process,
                 request.seccomp.as_ref(),
-                &request.user,
+                request.user.as_deref(),
                 &request.group_add,
-                request.landlock,
             )?,
         })
     }

@@ -10,7 +10,7 @@ mod process;
 
 pub(crate) use exec::ExecPlan;
 pub(crate) use mount::{MountKind, MountPlan};
-pub(crate) use namespace::NamespacePlan;
+pub(crate) use namespace::{NamespacePlan, flag as namespace_flag};
 pub(crate) use process::{CapabilityPlan, ProcessPlan, RlimitPlan, UserPlan};
 
 use crate::launch::{Launch, LogTarget, RootFs, StdinMode};
@@ -114,9 +114,8 @@ impl Plan {
             process: ProcessPlan::of(
                 process,
                 linux.seccomp.as_ref(),
-                &launch.user,
+                launch.user.as_deref(),
                 &launch.group_add,
-                launch.landlock,
             )?,
             log: launch.log.clone(),
             stdin: launch.stdin,

@@ -2,6 +2,10 @@
 
 use crate::oci;
 use haven_spec::{Failure, Outcome};
+use haven_sys::mount::attribute::{
+    ATIME, NOATIME, NODEV, NODIRATIME, NOEXEC, NOSUID, NOSYMFOLLOW, RDONLY, STRICTATIME,
+};
+use haven_sys::mount::propagation::{PRIVATE, SHARED, SLAVE, UNBINDABLE};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -46,22 +50,6 @@ pub(crate) struct MountPlan {
     pub(crate) copy_up: bool,
 }
 
-const RDONLY: u64 = 0x1;
-const NOSUID: u64 = 0x2;
-const NODEV: u64 = 0x4;
-const NOEXEC: u64 = 0x8;
-/// The field of the access-time modes; relatime is its zero.
-const ATIME: u64 = 0x70;
-const NOATIME: u64 = 0x10;
-const STRICTATIME: u64 = 0x20;
-const NODIRATIME: u64 = 0x80;
-const NOSYMFOLLOW: u64 = 0x20_0000;
-
-pub(crate) const MS_UNBINDABLE: u64 = 1 << 17;
-pub(crate) const MS_PRIVATE: u64 = 1 << 18;
-pub(crate) const MS_SLAVE: u64 = 1 << 19;
-pub(crate) const MS_SHARED: u64 = 1 << 20;
-
 /// Option word, bits to clear, bits to set. Prefixed with `r` they hold for the whole tree.
 const ATTRIBUTES: &[(&str, u64, u64)] = &[
     ("ro", 0, RDONLY),
@@ -85,7 +73,7 @@ const ATTRIBUTES: &[(&str, u64, u64)] = &[
 ];
 
 const PROPAGATIONS: &[(&str, u64)] =
-    &[("private", MS_PRIVATE), ("shared", MS_SHARED), ("slave", MS_SLAVE), ("unbindable", MS_UNBINDABLE)];
+    &[("private", PRIVATE), ("shared", SHARED), ("slave", SLAVE), ("unbindable", UNBINDABLE)];
 
 /// Words fstab(5) has that mean nothing here.
 const IGNORED: &[&str] =
@@ -101,7 +89,7 @@ impl MountPlan {
         if target.is_empty() {
             return Err(refuse("a mount needs a destination".into()));
         }
-        if target.split('/').all(|name| name.is_empty() || name == ".") {
+        if normal(target) == "/" {
             return Err(refuse("nothing can be mounted over the root itself".into()));
         }
         let is_bind =
@@ -110,7 +98,7 @@ impl MountPlan {
         let mut idmap = idmap_binds;
         let mut plan = Self {
             // A relative destination is relative to the root, as other runtimes take it.
-            target: if target.starts_with('/') { target.clone() } else { format!("/{target}") },
+            target: normal(target),
             kind: MountKind::Proc,
             source: mount.source.clone(),
             set: 0,
@@ -183,16 +171,25 @@ impl MountPlan {
         }
         self.data.push(word.to_owned());
     }
+}
 
-    pub(crate) fn is_readonly(&self) -> bool {
-        (self.set | self.tree_set) & RDONLY != 0
+/// The path without `.`, `..` and doubled slashes, from the root: `..` here is the document's, not the image's.
+fn normal(path: &str) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for name in path.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
     }
+    format!("/{}", names.join("/"))
 }
 
 /// `linux.rootfsPropagation`.
 pub(super) fn propagation(word: &str) -> Outcome<u64> {
     if word.is_empty() {
-        return Ok(MS_PRIVATE);
+        return Ok(PRIVATE);
     }
     let bare = word.strip_prefix('r').unwrap_or(word);
     PROPAGATIONS
@@ -226,7 +223,6 @@ mod tests {
         assert_eq!(plan.set, NOSUID | STRICTATIME | RDONLY);
         assert_eq!(plan.data, ["mode=755", "size=64k"]);
         assert_eq!(plan.kind, MountKind::Tmpfs);
-        assert!(plan.is_readonly());
     }
 
     #[test]
@@ -234,7 +230,7 @@ mod tests {
         let plan = MountPlan::of(&mount("none", "/srv", &["rbind", "ro", "rw", "rslave"]), true).unwrap();
         assert_eq!(plan.kind, MountKind::Bind { source: "/srv".into(), recursive: true, idmap: true });
         assert_eq!((plan.set, plan.clear & RDONLY), (0, RDONLY));
-        assert_eq!((plan.propagation, plan.propagation_of_tree), (MS_SLAVE, true));
+        assert_eq!((plan.propagation, plan.propagation_of_tree), (SLAVE, true));
         let plain = MountPlan::of(&mount("bind", "/srv", &["bind", "noidmap"]), true).unwrap();
         assert_eq!(plain.kind, MountKind::Bind { source: "/srv".into(), recursive: false, idmap: false });
     }
@@ -248,6 +244,6 @@ mod tests {
         root.destination = "//.".into();
         assert!(MountPlan::of(&root, true).is_err());
         assert!(propagation("sideways").is_err());
-        assert_eq!(propagation("rshared").unwrap(), MS_SHARED);
+        assert_eq!(propagation("rshared").unwrap(), SHARED);
     }
 }

@@ -1,6 +1,7 @@
 //! The process: what it executes, as whom, with what rights and limits.
 
-use crate::oci;
+use crate::capability::CapabilitySets;
+use crate::{oci, seccomp};
 use haven_spec::{Failure, Outcome};
 use serde::{Deserialize, Serialize};
 
@@ -15,11 +16,9 @@ pub(crate) struct ProcessPlan {
     pub(crate) user: UserPlan,
     pub(crate) umask: Option<u32>,
     pub(crate) rlimits: Vec<RlimitPlan>,
-    /// `None`: everything the namespace's root has.
-    pub(crate) capabilities: Option<CapabilityPlan>,
+    pub(crate) capabilities: CapabilityPlan,
     pub(crate) no_new_privileges: bool,
     pub(crate) oom_score_adj: Option<i32>,
-    pub(crate) landlock: bool,
     /// A seccomp program; empty: none. Travels beside the JSON.
     #[serde(skip)]
     pub(crate) seccomp: Vec<u8>,
@@ -56,7 +55,7 @@ pub(crate) struct RlimitPlan {
     pub(crate) hard: Option<u64>,
 }
 
-/// Bit sets as the kernel takes them.
+/// Bit sets as the kernel takes them; a document without any means none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct CapabilityPlan {
     pub(crate) bounding: u64,
@@ -69,10 +68,9 @@ pub(crate) struct CapabilityPlan {
 impl ProcessPlan {
     pub(crate) fn of(
         process: &oci::Process,
-        seccomp: Option<&oci::Seccomp>,
-        user: &Option<String>,
+        filter: Option<&oci::Seccomp>,
+        user: Option<&str>,
         group_add: &[String],
-        landlock: bool,
     ) -> Outcome<Self> {
         if process.args.first().is_none_or(String::is_empty) {
             return Err(Failure::invalid("no command is given")
@@ -91,8 +89,11 @@ impl ProcessPlan {
         }
         let size = |characters: u32| u16::try_from(characters).unwrap_or(0);
         let console = process.console_size.unwrap_or_default();
-        let (program, seccomp_flags) = match seccomp {
-            Some(profile) => compile(profile)?,
+        let (program, seccomp_flags) = match filter {
+            Some(profile) => {
+                let program = seccomp::compiled(profile)?;
+                (program.bytes(), program.flags)
+            }
             None => (Vec::new(), 0),
         };
         Ok(Self {
@@ -102,7 +103,7 @@ impl ProcessPlan {
             terminal: process.terminal,
             console_size: (size(console.height), size(console.width)),
             user: match user {
-                Some(user) => UserPlan::Wish { user: user.clone(), groups: group_add.to_vec() },
+                Some(user) => UserPlan::Wish { user: user.to_owned(), groups: group_add.to_vec() },
                 None => UserPlan::Numbers {
                     uid: process.user.uid,
                     gid: process.user.gid,
@@ -111,10 +112,9 @@ impl ProcessPlan {
             },
             umask: process.user.umask,
             rlimits: process.rlimits.iter().map(rlimit).collect::<Outcome<_>>()?,
-            capabilities: process.capabilities.as_ref().map(capabilities).transpose()?,
+            capabilities: process.capabilities.as_ref().map(capabilities).unwrap_or_default(),
             no_new_privileges: process.no_new_privileges,
             oom_score_adj: process.oom_score_adj,
-            landlock,
             seccomp: program,
             seccomp_flags,
         })
@@ -136,10 +136,14 @@ fn rlimit(limit: &oci::Rlimit) -> Outcome<RlimitPlan> {
     Ok(RlimitPlan { name, soft: bound(limit.soft), hard: bound(limit.hard) })
 }
 
-fn capabilities(_wanted: &oci::Capabilities) -> Outcome<CapabilityPlan> {
-    Err(Failure::unsupported("capability sets aren't applied yet"))
-}
-
-fn compile(_profile: &oci::Seccomp) -> Outcome<(Vec<u8>, u32)> {
-    Err(Failure::unsupported("seccomp profiles aren't compiled yet"))
+fn capabilities(wanted: &oci::Capabilities) -> CapabilityPlan {
+    // Names this kernel doesn't know are left out: a document for a newer kernel starts with less.
+    let (sets, _unknown) = CapabilitySets::from_oci(wanted);
+    CapabilityPlan {
+        bounding: sets.bounding.bits(),
+        effective: sets.effective.bits(),
+        permitted: sets.permitted.bits(),
+        inheritable: sets.inheritable.bits(),
+        ambient: sets.ambient.bits(),
+    }
 }

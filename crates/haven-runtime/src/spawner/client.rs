@@ -2,6 +2,7 @@
 
 use super::protocol::{DONE, EXEC, FAILED, HELLO, LAUNCH, PACKET_BYTES, RETIRE, SOCKET, VERSION};
 use crate::keeper::Keeper;
+use crate::landlock;
 use crate::launch::{ExecRequest, Launch};
 use crate::plan::{ExecPlan, Plan};
 use crate::setback::Setback;
@@ -68,8 +69,11 @@ impl Spawner {
         let about = || format!("cannot launch container `{}`", launch.id);
         let plan = Plan::of(launch).map_err(|failure| failure.context(about()))?;
         let file = plan.to_memfd()?;
+        let ruleset = if launch.landlock { landlock::ruleset(&launch.spec)? } else { None };
+        let mut given = vec![file.as_fd()];
+        given.extend(ruleset.as_ref().map(AsFd::as_fd));
         let (pid, mut descriptors) =
-            self.request(LAUNCH, &[file.as_fd()]).map_err(|failure| failure.context(about()))?;
+            self.request(LAUNCH, &given).map_err(|failure| failure.context(about()))?;
         let network = (descriptors.len() > 1).then(|| descriptors.pop()).flatten();
         let pidfd = descriptors.pop().ok_or_else(unexpected)?;
         Ok(Launched {

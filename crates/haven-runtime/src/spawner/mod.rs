@@ -13,5 +13,10 @@
 
 mod client;
 mod protocol;
+mod server;
+
+pub(crate) use protocol::DONE;
+pub(crate) use server::{refuse, reply};
 
 pub use client::{Execed, Launched, Spawner};
+pub use server::run_spawner;

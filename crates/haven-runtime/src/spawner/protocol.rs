@@ -3,7 +3,7 @@
 //! ```text
 //! request   descriptors           answer
 //! HELLO                           DONE + protocol number (32 bit) + the program's version
-//! LAUNCH    plan                  DONE + pid (32 bit), with pidfd and, when it is a new one, network namespace
+//! LAUNCH    plan[, rule set]      DONE + pid (32 bit), with pidfd and, when it is a new one, network namespace
 //! EXEC      plan, init's pidfd    DONE + pid, with pidfd
 //! RETIRE                          DONE; the spawner ends, what it started lives on
 //!                                 FAILED + the setback as JSON, to any

@@ -1,6 +1,16 @@
-//! What the crate does to a real machine. Needs root and makes its groups and namespaces under names of its own.
+//! Real containers, made from a root file system with nothing but busybox in it.
+//!
+//! They need root and a kernel of this decade; each test has directories, ids and a spawner of its own, and removes
+//! what it made. The spawner is `examples/spawner.rs`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod basics;
 mod cgroup;
+mod confinement;
+mod exec;
+mod fixture;
+mod mounts;
 mod seccomp;
+mod streams;
+mod supervision;

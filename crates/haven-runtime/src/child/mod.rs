@@ -1,0 +1,206 @@
+//! What a process does between its clone and its command: from inside its namespaces, in order.
+//!
+//! It starts with everything and gives up one thing after the other; whoever reads [`run`] from top to bottom has read
+//! how a container is made. Each step says what failed and why; nothing is logged or forgotten.
+//!
+//! ```text
+//! clone ─ root of its users ─ root file system ─ mounts ─ masks ─ pivot ─ streams ─▶ READY … GO ─▶
+//!    sysctls ─ keyring ─ limits ─ user ─ capabilities ─ no_new_privs ─ Landlock ─ seccomp ─ exec
+//! ```
+//!
+//! Paths inside the container are resolved by handle only (see [`haven_sys::root`]).
+
+mod command;
+mod confine;
+mod copy_up;
+mod mounts;
+mod reaper;
+mod rootfs;
+mod streams;
+mod sysctl;
+mod user;
+
+use crate::link;
+use crate::oci::NamespaceType;
+use crate::plan::{ExecPlan, Plan, ProcessPlan};
+use crate::setback::{Setback, Step};
+use haven_sys::process::{NewNamespaces, SingleThread};
+use haven_sys::root::Root;
+use haven_sys::{descriptor, process, signal, socket};
+use rustix::fs::Mode;
+use rustix::net::RecvFlags;
+use rustix::thread::{Gid, Uid};
+use std::convert::Infallible;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// The first process of a container; gives the exit status of a failure, since success is another program.
+pub(crate) fn run(proof: &SingleThread, feed: OwnedFd, link: OwnedFd) -> i32 {
+    // Nothing of whoever made this process stays open (CVE-2024-21626).
+    let Ok([feed, link]) = descriptor::keep_only([feed, link]) else { return FAILED };
+    match become_container(proof, feed, &link) {
+        Err(setback) => {
+            link::send_setback(&link, &setback);
+            FAILED
+        }
+    }
+}
+
+/// An additional process; the namespaces are joined already, but for that of its control group.
+pub(crate) fn run_additional(
+    proof: &SingleThread,
+    feed: OwnedFd,
+    link: OwnedFd,
+    group_namespace: Option<OwnedFd>,
+    own_users: bool,
+) -> i32 {
+    let kept = match group_namespace {
+        Some(namespace) => descriptor::keep_only([feed, link, namespace])
+            .map(|[feed, link, namespace]| (feed, link, Some(namespace))),
+        None => descriptor::keep_only([feed, link]).map(|[feed, link]| (feed, link, None)),
+    };
+    let Ok((feed, link, namespace)) = kept else { return FAILED };
+    match join_container(proof, feed, &link, namespace, own_users) {
+        Err(setback) => {
+            link::send_setback(&link, &setback);
+            FAILED
+        }
+    }
+}
+
+/// What a process that never became its command exits with, as the docker command does.
+const FAILED: i32 = 128;
+
+fn become_container(proof: &SingleThread, feed: OwnedFd, link: &OwnedFd) -> Step<Infallible> {
+    process::forbid_inspection().map_err(|error| Setback::host("cannot protect this process", error))?;
+    let plan = Plan::from_memfd(link::receive_plan(&feed)?)?;
+    if plan.namespaces.is_new(NamespaceType::User) {
+        become_root()?;
+    }
+    if plan.namespaces.is_new(NamespaceType::Cgroup) {
+        process::unshare(proof, NewNamespaces::CGROUP)
+            .map_err(|error| Setback::host("cannot make a cgroup namespace", error))?;
+    }
+    name_host(&plan)?;
+    let parcels = link::receive_parcels(&feed)?;
+    drop(feed);
+    let made = mounts::assemble(&plan, parcels)?;
+    let root = Root::open("/").map_err(|error| Setback::host("cannot open the new root", error))?;
+    let user = user::resolve(&root, &plan.process.user)?;
+    let (streams, outer) = streams::make(&plan.process, plan.stdin, &user, made.terminals.as_ref())?;
+    if let (Some(console), true) = (&streams.terminal, plan.process.terminal) {
+        mounts::put_console(&root, console)?;
+    }
+    if plan.readonly_rootfs {
+        rootfs::make_readonly(&root)?;
+    }
+    command::enter_directory(&plan.process.cwd)?;
+    let command = command::find(&plan.process, &user)?;
+    drop(root);
+    outer.send(link)?;
+    wait_for_go(link)?;
+    sysctl::write(made.proc.as_ref(), &plan.sysctls)?;
+    let ruleset = made.ruleset;
+    let start = Start { process: &plan.process, user, streams, command, ruleset, init: plan.init };
+    start.execute(proof, link)
+}
+
+fn join_container(
+    proof: &SingleThread,
+    feed: OwnedFd,
+    link: &OwnedFd,
+    group_namespace: Option<OwnedFd>,
+    own_users: bool,
+) -> Step<Infallible> {
+    process::forbid_inspection().map_err(|error| Setback::host("cannot protect this process", error))?;
+    let plan = ExecPlan::from_memfd(link::receive_plan(&feed)?)?;
+    drop(feed);
+    if own_users {
+        become_root()?;
+    }
+    if let Some(namespace) = group_namespace {
+        process::join_namespace(proof, namespace.as_fd(), NewNamespaces::CGROUP)
+            .map_err(|error| Setback::host("cannot join the container's cgroup namespace", error))?;
+    }
+    let root = Root::open("/").map_err(|error| Setback::host("cannot open the container's root", error))?;
+    let user = user::resolve(&root, &plan.process.user)?;
+    let terminals = if plan.process.terminal { Some(streams::open_terminals(&root)?) } else { None };
+    let (streams, outer) = streams::make(&plan.process, plan.stdin, &user, terminals.as_ref())?;
+    drop(root);
+    command::enter_directory(&plan.process.cwd)?;
+    let command = command::find(&plan.process, &user)?;
+    outer.send(link)?;
+    wait_for_go(link)?;
+    let start = Start { process: &plan.process, user, streams, command, ruleset: None, init: false };
+    start.execute(proof, link)
+}
+
+/// User and group 0 of the new user namespace: until now this process was nobody there.
+fn become_root() -> Step<()> {
+    let failed =
+        |error| Setback::host("cannot become root of the user namespace", std::io::Error::from(error));
+    let (uid, gid) = (Uid::ROOT, Gid::ROOT);
+    rustix::thread::set_thread_groups(&[]).map_err(failed)?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(failed)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(failed)?;
+    // Changing the user made the process inspectable again by others of that user.
+    process::forbid_inspection().map_err(|error| Setback::host("cannot protect this process", error))
+}
+
+fn name_host(plan: &Plan) -> Step<()> {
+    if !plan.hostname.is_empty() {
+        rustix::system::sethostname(plan.hostname.as_bytes())
+            .map_err(|error| Setback::host(format!("cannot set the host name `{}`", plan.hostname), error))?;
+    }
+    if !plan.domainname.is_empty() {
+        rustix::system::setdomainname(plan.domainname.as_bytes()).map_err(|error| {
+            Setback::host(format!("cannot set the domain name `{}`", plan.domainname), error)
+        })?;
+    }
+    Ok(())
+}
+
+/// Waits until the command is to run. A keeper that is gone ends the wait: nobody would hear of the process.
+fn wait_for_go(link: &OwnedFd) -> Step<()> {
+    let mut buffer = [0; 8];
+    let packet = socket::receive(link, &mut buffer, RecvFlags::empty())
+        .map_err(|error| Setback::host("cannot hear from the keeper", error))?;
+    if buffer[..packet.length] == [link::GO] { Ok(()) } else { process::exit_now(FAILED) }
+}
+
+/// Everything the last steps need.
+struct Start<'a> {
+    process: &'a ProcessPlan,
+    user: user::Identity,
+    streams: streams::Inner,
+    command: command::Command,
+    ruleset: Option<OwnedFd>,
+    init: bool,
+}
+
+impl Start<'_> {
+    /// Gives up what the command may not have, and executes it.
+    fn execute(self, proof: &SingleThread, link: &OwnedFd) -> Step<Infallible> {
+        confine::new_keyring()?;
+        if !self.init {
+            return self.become_command(link);
+        }
+        // Before the fork: the command may end before its first process waits for it.
+        signal::block_all().map_err(|error| Setback::host("cannot hold back signals", error))?;
+        let command = process::fork(proof, || match self.become_command(link) {
+            Err(setback) => {
+                link::send_setback(link, &setback);
+                FAILED
+            }
+        })
+        .map_err(|error| Setback::host("cannot make the command's process", error))?;
+        process::exit_now(reaper::reap(command))
+    }
+
+    fn become_command(&self, link: &OwnedFd) -> Step<Infallible> {
+        self.streams.take_over()?;
+        confine::limit(&self.process.rlimits)?;
+        rustix::process::umask(Mode::from_raw_mode(self.process.umask.unwrap_or(0o022)));
+        confine::give_up(self.process, &self.user, self.ruleset.as_ref(), link)?;
+        Err(self.command.execute())
+    }
+}
