@@ -30,6 +30,7 @@ pub(crate) fn detach() -> Outcome<()> {
 
 /// Starts the daemon and connects to it.
 pub(super) fn start(socket: &Path) -> Outcome<UnixStream> {
+    let before = fs::metadata(LOG_FILE).map_or(0, |data| data.len());
     let mut child = spawn().map_err(|failure| {
         failure
             .context("the daemon does not run and cannot be started")
@@ -47,13 +48,17 @@ pub(super) fn start(socket: &Path) -> Outcome<UnixStream> {
             if let Ok(connection) = UnixStream::connect(socket) {
                 return Ok(connection);
             }
-            return Err(with_log(Failure::host(format!("the daemon ended while starting ({status})"))));
+            return Err(with_log(
+                Failure::host(format!("the daemon ended while starting ({status})")),
+                before,
+            ));
         }
         if begun.elapsed() > READINESS_LIMIT {
             let limit = READINESS_LIMIT.as_secs();
-            return Err(with_log(Failure::host(format!(
-                "the daemon does not listen {limit} s after its start"
-            ))));
+            return Err(with_log(
+                Failure::host(format!("the daemon does not listen {limit} s after its start")),
+                before,
+            ));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
@@ -82,16 +87,17 @@ fn spawn() -> Outcome<Child> {
         .map_err(|error| Failure::host(format!("cannot start `{} daemon`", program.display())).because(error))
 }
 
-fn with_log(failure: Failure) -> Failure {
-    let tail = log_tail().unwrap_or_default();
+/// The failure with what the daemon wrote behind the first `before` bytes of its log.
+fn with_log(failure: Failure, before: u64) -> Failure {
+    let tail = log_tail(before).unwrap_or_default();
     let failure = failure.hint(format!("read {LOG_FILE}, or start it by hand to see: haven daemon"));
     if tail.is_empty() { failure } else { failure.because(format!("its log ends with:\n{tail}")) }
 }
 
-fn log_tail() -> io::Result<String> {
+fn log_tail(before: u64) -> io::Result<String> {
     let mut file = File::open(LOG_FILE)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES)))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES).max(before)))?;
     let mut bytes = Vec::new();
     file.take(LOG_TAIL_BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);

@@ -72,7 +72,7 @@ struct RawReader(Connection);
 
 impl Read for RawReader {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        self.0.read_through(space)
+        self.0.read_some(space)
     }
 }
 

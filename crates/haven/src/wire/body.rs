@@ -159,7 +159,7 @@ impl Read for BodyReader {
                 State::Done | State::Closed => return Ok(0),
                 _ if space.is_empty() => return Ok(0),
                 State::UntilClose => {
-                    let count = self.connection.read_through(space)?;
+                    let count = self.connection.read_some(space)?;
                     if count == 0 {
                         self.state = State::Closed;
                     }
@@ -168,15 +168,7 @@ impl Read for BodyReader {
                 State::Between { first } => self.next_chunk(first)?,
                 State::Within { left, chunked } => {
                     let most = usize::try_from(left).unwrap_or(usize::MAX).min(space.len());
-                    // Small reads go through the buffer, which also collects the chunk's line end.
-                    let count = if most < 8192 && self.connection.pending().is_empty() {
-                        if self.connection.fill()? == 0 {
-                            return Err(cut_short());
-                        }
-                        self.connection.read_through(&mut space[..most])?
-                    } else {
-                        self.connection.read_through(&mut space[..most])?
-                    };
+                    let count = self.connection.read_some(&mut space[..most])?;
                     if count == 0 {
                         return Err(cut_short());
                     }

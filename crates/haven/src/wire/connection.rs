@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const READ_CHUNK_BYTES: usize = 64 * 1024;
+/// Reads below this size go through the buffer.
+const SMALL_READ_BYTES: usize = 8 * 1024;
 const UPLOAD_CHUNK_BYTES: usize = 256 * 1024;
 /// Answers between the request and the final one (`100 Continue`) that are passed over.
 const INTERIM_LIMIT: usize = 8;
@@ -219,14 +221,20 @@ impl Connection {
         read
     }
 
-    /// Reads straight into `space`, past the buffer, when nothing is pending.
-    pub(crate) fn read_through(&mut self, space: &mut [u8]) -> io::Result<usize> {
+    /// Reads into `space`: what is pending, else large pieces straight from the socket and small ones by way of the
+    /// buffer, so that eight bytes of a header do not cost a system call of their own.
+    pub(crate) fn read_some(&mut self, space: &mut [u8]) -> io::Result<usize> {
         if self.pending().is_empty() {
-            loop {
-                match self.socket.read(space) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    other => return other,
+            if space.len() >= SMALL_READ_BYTES {
+                loop {
+                    match self.socket.read(space) {
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        other => return other,
+                    }
                 }
+            }
+            if space.is_empty() || self.fill()? == 0 {
+                return Ok(0);
             }
         }
         let count = space.len().min(self.pending().len());
