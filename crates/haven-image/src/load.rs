@@ -158,10 +158,10 @@ fn check_image(
 ) -> Outcome<AddImage> {
     let document = outer.documents.bytes(&wanted.config)?;
     let id = outer.documents.digest(&wanted.config)?;
-    if let Some(expected) = wanted.config_digest.as_ref().or(digest_in_name(&wanted.config).as_ref()) {
-        if *expected != id {
-            return Err(wrong_digest(&wanted.config, expected, &id));
-        }
+    if let Some(expected) = wanted.config_digest.as_ref().or(digest_in_name(&wanted.config).as_ref())
+        && *expected != id
+    {
+        return Err(wrong_digest(&wanted.config, expected, &id));
     }
     let config = ImageConfig::parse(document)
         .map_err(|failure| failure.context(format!("entry `{}`", wanted.config)))?;
@@ -216,10 +216,10 @@ fn check_layer(layer: &WantedLayer, expected: &DiffId, outer: &Outer) -> Outcome
             return Err(Failure::invalid(format!("its layer `{}` is missing from the archive", layer.entry)));
         }
     };
-    if let Some(digest) = &layer.digest {
-        if digest != blob {
-            return Err(wrong_digest(&entry, digest, blob));
-        }
+    if let Some(digest) = &layer.digest
+        && digest != blob
+    {
+        return Err(wrong_digest(&entry, digest, blob));
     }
     if layer.size.is_some_and(|expected| expected != size) {
         return Err(in_entry(Failure::invalid(format!(

@@ -122,36 +122,36 @@ fn choose(store: &Store, catalog: &Catalog, names: &[String]) -> Outcome<Vec<Cho
     }
     let mut chosen: Vec<Chosen> = Vec::new();
     for name in names {
-        let image = store.resolve(name)?;
         let reference = Reference::parse(name).ok();
-        let tags: Vec<Reference> = match reference {
-            Some(reference) if image.tags.contains(&reference) => {
-                // A repository without a tag means all of its tags.
-                let whole = !name.ends_with(&format!(":{}", reference.tag().unwrap_or_default()));
-                let repository = reference.familiar_repository();
-                if whole {
-                    for (tag, record) in &catalog.tags {
-                        if tag.familiar_repository() == repository && record.image != image.id {
-                            let other = store.resolve(record.image.as_str())?;
-                            add(&mut chosen, other, vec![tag.clone()]);
-                        }
-                    }
-                    image.tags.iter().filter(|tag| tag.familiar_repository() == repository).cloned().collect()
-                } else {
-                    vec![reference]
-                }
+        // A repository without a tag means all of its tags.
+        if let Some(reference) = reference.as_ref().filter(|reference| is_repository(name, reference)) {
+            let repository = reference.familiar_repository();
+            let tags: Vec<_> =
+                catalog.tags.iter().filter(|(tag, _)| tag.familiar_repository() == repository).collect();
+            for (tag, record) in &tags {
+                add(&mut chosen, store.resolve(record.image.as_str())?, Some((*tag).clone()));
             }
-            _ => Vec::new(),
-        };
-        add(&mut chosen, image, tags);
+            if !tags.is_empty() {
+                continue;
+            }
+        }
+        let image = store.resolve(name)?;
+        let tag = reference.filter(|reference| image.tags.contains(reference));
+        add(&mut chosen, image, tag);
     }
     Ok(chosen)
 }
 
-fn add(chosen: &mut Vec<Chosen>, image: Arc<Image>, tags: Vec<Reference>) {
+/// Whether a name says no tag; reading it has added one.
+fn is_repository(name: &str, reference: &Reference) -> bool {
+    let said = name.rsplit('/').next().unwrap_or_default();
+    reference.digest().is_none() && !said.contains(':')
+}
+
+fn add(chosen: &mut Vec<Chosen>, image: Arc<Image>, tag: Option<Reference>) {
     match chosen.iter_mut().find(|known| known.image.id == image.id) {
-        Some(known) => known.tags.extend(tags),
-        None => chosen.push(Chosen { image, tags: tags.into_iter().collect() }),
+        Some(known) => known.tags.extend(tag),
+        None => chosen.push(Chosen { image, tags: tag.into_iter().collect() }),
     }
 }
 

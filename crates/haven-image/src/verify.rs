@@ -219,10 +219,10 @@ fn compare_stat(record: &Record, stat: &Stat, found: &mut Vec<String>) {
     if matches!(record.node, Node::Whiteout) {
         return;
     }
-    if let Node::File { size, .. } = record.node {
-        if size != stat.size {
-            found.push(format!("has {} bytes, not {size}", stat.size));
-        }
+    if let Node::File { size, .. } = record.node
+        && size != stat.size
+    {
+        found.push(format!("has {} bytes, not {size}", stat.size));
     }
     if kind != FileKind::Symlink && stat.mode != record.mode {
         found.push(format!("has the mode {:04o}, not {:04o}", stat.mode, record.mode));

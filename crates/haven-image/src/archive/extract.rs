@@ -395,16 +395,15 @@ impl<'a> Extractor<'a> {
                 ));
             }
         }
-        if kind == FileKind::Symlink {
-            if entry.link.is_empty()
+        if kind == FileKind::Symlink
+            && (entry.link.is_empty()
                 || entry.link.len() > self.options.limits.path_bytes
-                || entry.link.contains(&0)
-            {
-                return Err(Failure::invalid(format!(
-                    "it is a link whose target is not between 1 and {} bytes long",
-                    self.options.limits.path_bytes
-                )));
-            }
+                || entry.link.contains(&0))
+        {
+            return Err(Failure::invalid(format!(
+                "it is a link whose target is not between 1 and {} bytes long",
+                self.options.limits.path_bytes
+            )));
         }
         let (uid, gid) = self.options.owner_on_disk(entry)?;
         let make = |dir: &Dir| match kind {

@@ -14,6 +14,15 @@ pub(super) enum Dialect {
     Gnu,
 }
 
+/// What GNU's own sparse format says in a header.
+pub(super) struct GnuSparse {
+    /// (offset, length).
+    pub(super) pieces: Vec<(i64, i64)>,
+    /// Another block of pieces follows.
+    pub(super) more: bool,
+    pub(super) real_size: i64,
+}
+
 /// A header block that isn't all zeros.
 #[derive(Debug, Clone)]
 pub(super) struct Header {
@@ -93,10 +102,11 @@ impl Header {
         }
     }
 
-    /// GNU's own sparse format: the first four pieces, whether more blocks follow, and the file's real size.
-    pub(super) fn gnu_sparse(&self) -> Outcome<(Vec<(i64, i64)>, bool, i64)> {
+    /// The header of a file in GNU's own sparse format.
+    pub(super) fn gnu_sparse(&self) -> Outcome<GnuSparse> {
         let pieces = sparse_pieces(&self.block[386..482])?;
-        Ok((pieces, self.block[482] != 0, self.number(483, 12, "realsize")?))
+        let real_size = self.number(483, 12, "realsize")?;
+        Ok(GnuSparse { pieces, more: self.block[482] != 0, real_size })
     }
 
     fn number(&self, at: usize, length: usize, field: &str) -> Outcome<i64> {

@@ -31,7 +31,7 @@ impl IdShift {
         }
     }
 
-    pub(crate) fn from_disk(self, id: u32) -> u32 {
+    pub(crate) fn in_container(self, id: u32) -> u32 {
         id.checked_sub(self.first).filter(|id| *id < self.count).unwrap_or(NOBODY)
     }
 }
@@ -46,9 +46,9 @@ mod tests {
         assert_eq!(ids.to_disk(0).unwrap(), 100_000);
         assert_eq!(ids.to_disk(65_535).unwrap(), 165_535);
         assert!(ids.to_disk(65_536).is_err());
-        assert_eq!(ids.from_disk(165_535), 65_535);
-        assert_eq!(ids.from_disk(165_536), NOBODY);
-        assert_eq!(ids.from_disk(0), NOBODY);
+        assert_eq!(ids.in_container(165_535), 65_535);
+        assert_eq!(ids.in_container(165_536), NOBODY);
+        assert_eq!(ids.in_container(0), NOBODY);
         assert!(IdShift::new(u32::MAX, 1).is_err());
         assert!(IdShift::new(0, 0).is_err());
     }

@@ -224,7 +224,7 @@ impl<W: Write> Packer<'_, W> {
     }
 
     fn entry(&self, kind: EntryKind, path: &[u8], stat: &Stat) -> TarEntry {
-        let id = |id| self.options.ids.map_or(id, |ids| ids.from_disk(id));
+        let id = |id| self.options.ids.map_or(id, |ids| ids.in_container(id));
         let size = if kind == EntryKind::File { stat.size } else { 0 };
         TarEntry {
             path: path.to_vec(),

@@ -360,16 +360,17 @@ impl<R: BufRead, T: Tap> TarReader<R, T> {
 
     /// GNU's own: the map continues in blocks between header and content.
     fn gnu_map(&mut self, header: &Header) -> Outcome<(Vec<Piece>, u64)> {
-        let (first, mut more, real_size) = header.gnu_sparse()?;
+        let start = header.gnu_sparse()?;
+        let mut more = start.more;
         let mut pieces = Vec::new();
-        add_pieces(&mut pieces, &first, &self.limits)?;
+        add_pieces(&mut pieces, &start.pieces, &self.limits)?;
         while more {
             let block = self.block()?.ok_or_else(truncated)?;
             let (next, again) = gnu_sparse_block(&block)?;
             add_pieces(&mut pieces, &next, &self.limits)?;
             more = again;
         }
-        Ok((pieces, unsigned(real_size, "realsize")?))
+        Ok((pieces, unsigned(start.real_size, "realsize")?))
     }
 
     /// pax 1.0: the map is decimal lines in the first blocks of the content.

@@ -138,7 +138,7 @@ fn pax_records(entry: &TarEntry) -> Vec<u8> {
             (-1, _) => format!("-0.{:09}", 1_000_000_000 - nanoseconds),
             _ => format!("{}.{:09}", seconds + 1, 1_000_000_000 - nanoseconds),
         };
-        let text = text.contains('.').then(|| text.trim_end_matches('0').to_owned()).unwrap_or(text);
+        let text = if text.contains('.') { text.trim_end_matches('0') } else { &text };
         record(&mut records, b"mtime", text.as_bytes());
     }
     for (name, value) in &entry.xattrs {

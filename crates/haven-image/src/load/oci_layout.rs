@@ -187,10 +187,10 @@ fn choose(
         } else {
             Some(member)
         };
-        if let Some(found) = found {
-            if best.as_ref().is_none_or(|(known, _)| rank < *known) {
-                best = Some((rank, found));
-            }
+        if let Some(found) = found
+            && best.as_ref().is_none_or(|(known, _)| rank < *known)
+        {
+            best = Some((rank, found));
         }
     }
     match best {

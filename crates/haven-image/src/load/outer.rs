@@ -199,9 +199,10 @@ impl<'a, 'scope, 'env> Entries<'a, 'scope, 'env> {
                 count => filled += count,
             }
         }
-        match Looks::like(&buffer[..filled]) {
+        let start = buffer[..filled].to_vec();
+        match Looks::like(&start) {
             Looks::Document if self.outer.documents.room_for(entry.size, limits) => {
-                let mut bytes = buffer[..filled].to_vec();
+                let mut bytes = start;
                 loop {
                     match reader.read_content(buffer)? {
                         0 => break,
@@ -211,7 +212,7 @@ impl<'a, 'scope, 'env> Entries<'a, 'scope, 'env> {
                 self.outer.documents.put(name, bytes);
                 Ok(())
             }
-            Looks::Layer => self.layer(name, entry.size, &buffer[..filled].to_vec(), reader, buffer),
+            Looks::Layer => self.layer(name, entry.size, &start, reader, buffer),
             Looks::Foreign(compression) => {
                 let refusal = Refusal::new(&Compression::unsupported(compression));
                 self.outer.blobs.insert(name, Blob::Failed(refusal));
