@@ -234,3 +234,17 @@ pub(crate) fn same(found: &str, wanted: &str) {
         }
     }
 }
+
+/// The port is nobody's. A program that another test is just starting has a copy of every descriptor of this
+/// process until it executes, so what was closed may be held a moment longer.
+pub(crate) fn is_free(place: &Place, address: &str) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let bound = || TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok();
+    while !place.inside(bound) {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}

@@ -1,6 +1,6 @@
 //! Connecting, leaving, crashing, coming back.
 
-use crate::lab::{HOST, Lab, OUTSIDE, endpoint, pool, publish, same};
+use crate::lab::{HOST, Lab, OUTSIDE, endpoint, is_free, pool, publish, same};
 use haven_network::{Network, NetworkConfig, bring_loopback_up};
 use haven_spec::{Kind, Outcome};
 use std::time::{Duration, Instant};
@@ -146,6 +146,7 @@ fn a_failed_attachment_leaves_nothing() {
     same(&lab.kernel_state(), &before);
     assert_eq!(place.run("ip -o link show | grep -c eth0 || true").trim(), "0");
     drop(process);
+    assert!(is_free(&lab.host, "0.0.0.0:8080"));
     // What is no namespace at all.
     let file = std::fs::File::open("/dev/null").unwrap();
     let refused = lab.on_host(|n| n.attach(std::os::fd::AsFd::as_fd(&file), &web)).unwrap_err();
@@ -237,7 +238,7 @@ fn leftovers_of_any_moment_are_removed() {
     assert_eq!(repairs.interfaces_removed.len(), 3, "{repairs:?}");
     same(&lab.kernel_state(), &empty);
     assert_eq!(b.run("ip -o link show | grep -c eth0 || true").trim(), "0");
-    lab.host.inside(|| std::net::TcpListener::bind("0.0.0.0:8080").unwrap());
+    assert!(is_free(&lab.host, "0.0.0.0:8080"));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Published ports: where they lead, for whom, and who holds them.
 
-use crate::lab::{HOST, Lab, OUTSIDE, endpoint, publish};
+use crate::lab::{HOST, Lab, OUTSIDE, endpoint, is_free, publish};
 use haven_spec::{ContainerId, Kind, PortKey, PortMapping};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 fn mapping(host: Option<&str>, from: u16, to: u16, container: &str) -> PortMapping {
     PortMapping {
@@ -128,6 +128,7 @@ fn a_client_that_goes_on_sending_datagrams_finds_the_containers_next_life() {
     for n in 1..4 {
         let mut life = endpoint(n);
         life.published = vec![publish("0.0.0.0", 5353, "53/udp")];
+        assert!(is_free(&lab.host, "0.0.0.0:5353"));
         let place = lab.attach(&life);
         let mailbox = place.inside(|| UdpSocket::bind("0.0.0.0:53").unwrap());
         for (client, to) in &clients {
@@ -177,8 +178,9 @@ fn a_port_is_held_while_it_is_published() {
         );
         assert!(network.choose_host_ports(&container(2), &[mapping(None, 8080, 8080, "80/udp")]).is_ok());
         network.release_host_ports(&container(1));
-        assert!(std::net::TcpListener::bind("0.0.0.0:8080").is_ok());
+        network.release_host_ports(&container(2));
     });
+    assert!(is_free(&lab.host, "0.0.0.0:8080"));
 }
 
 #[test]
@@ -236,8 +238,8 @@ fn all_ports_of_a_container_are_chosen_or_none() {
     lab.host.inside(|| {
         let wanted = [mapping(None, 8000, 8000, "80"), mapping(None, 8001, 8001, "81")];
         assert!(lab.network.choose_host_ports(&container(1), &wanted).is_err());
-        assert!(std::net::TcpListener::bind("0.0.0.0:8000").is_ok(), "the first was given back");
     });
+    assert!(is_free(&lab.host, "0.0.0.0:8000"), "the first was given back");
 }
 
 #[test]
@@ -263,6 +265,5 @@ fn ipv6_publishing_that_cannot_work_is_refused() {
         let refused = lab.host.inside(|| lab.network.attach(place.fd(), &web)).unwrap_err();
         assert_eq!(refused.kind(), Kind::Unsupported, "{}", refused.one_line());
     }
-    let any: IpAddr = "::".parse().unwrap();
-    assert!(lab.host.inside(|| std::net::TcpListener::bind((any, 8080))).is_ok(), "nothing is held");
+    assert!(is_free(&lab.host, "[::]:8080"), "nothing is held");
 }
