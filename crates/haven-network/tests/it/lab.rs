@@ -70,7 +70,18 @@ impl Place {
     }
 
     pub(crate) fn listen(&self, address: &str) -> TcpListener {
-        self.inside(|| TcpListener::bind(address).unwrap())
+        // See `is_free`.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        self.inside(|| {
+            loop {
+                match TcpListener::bind(address) {
+                    Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                    bound => return bound.unwrap(),
+                }
+            }
+        })
     }
 
     /// Connects and exchanges a word with whoever accepts on `listener`; `None` when the connection is refused.
