@@ -15,6 +15,7 @@ pub mod seccomp;
 
 mod assembler;
 mod child;
+mod command;
 pub mod defaults;
 mod exit;
 mod identity;
@@ -26,6 +27,7 @@ mod setback;
 mod spawner;
 
 pub use assembler::mount_rootfs;
+pub use command::oci_command;
 pub use exit::{ExitRecord, read_exec_exit, read_exit};
 pub use identity::{process_start_time, resolve_process};
 pub use keeper::{

@@ -40,6 +40,33 @@ pub fn keep_only<const N: usize>(kept: [OwnedFd; N]) -> io::Result<[OwnedFd; N]>
     owned.try_into().map_err(|_| io::Error::other("a descriptor was lost"))
 }
 
+/// Makes `kept` the descriptors 3, 4, … across the coming exec, whatever has those numbers now; all from there on are
+/// closed by it.
+///
+/// For a process about to execute, as [`keep_only`]: nobody uses what had the numbers again.
+pub fn pass_on(kept: &[OwnedFd]) -> io::Result<()> {
+    let top = i32::try_from(kept.len()).unwrap_or(i32::MAX - 3) + 3;
+    // First out of the way, so that no target number is occupied by one of them.
+    let moved: Vec<OwnedFd> =
+        kept.iter().map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, top)).collect::<Result<_, _>>()?;
+    for (target, fd) in (3..).zip(&moved) {
+        // SAFETY: dup3 replaces whatever had the target number, which by this function's contract nobody uses again.
+        check(unsafe { libc::syscall(libc::SYS_dup3, fd.as_raw_fd(), target, 0) })?;
+    }
+    close_on_exec_from(top.unsigned_abs())
+}
+
+/// A copy of the descriptor with this number, which this process was started with.
+pub fn copy_inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: makes a new descriptor; the number is only read, and one that isn't open is an error.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just made this descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
 /// Makes 0, 1 or 2 a copy of `fd`, open across exec.
 pub fn set_standard(number: StandardStream, fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: replaces a standard stream, which the standard library never owns.

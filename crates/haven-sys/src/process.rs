@@ -176,6 +176,27 @@ pub fn execve(path: &CStr, arguments: &[CString], environment: &[CString]) -> io
     io::Error::last_os_error()
 }
 
+/// Like [`execve`], with the program behind a descriptor.
+pub fn execute_file(program: BorrowedFd<'_>, arguments: &[CString], environment: &[CString]) -> io::Error {
+    let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        strings.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (argv, envp) = (pointers(arguments), pointers(environment));
+    // SAFETY: the empty path and every element are NUL-terminated and both lists end with a null pointer; all outlive the
+    // call, and the descriptor is open for the borrow's life.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            program.as_raw_fd(),
+            c"".as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    io::Error::last_os_error()
+}
+
 /// Takes the namespaces in `namespaces` of its own, for this process, at once.
 pub fn unshare(_proof: &SingleThread, namespaces: NewNamespaces) -> io::Result<()> {
     // SAFETY: only namespace flags can be in a `NewNamespaces`, so no descriptor table or memory is unshared.

@@ -88,22 +88,7 @@ impl Made {
         progress: &mut Progress,
     ) -> Step<()> {
         let pid = number(self.pid);
-        let own_users = plan.namespaces.is_new(NamespaceType::User);
-        if own_users {
-            idmap::write(pid, "uid_map", &plan.uid_map)?;
-            idmap::write(pid, "gid_map", &plan.gid_map)?;
-        }
-        if let Some(group) = group {
-            if group.birthplace().is_some() { group.attach_v1(self.pid) } else { group.attach(self.pid) }?;
-        }
-        if let Some(adjustment) = plan.process.oom_score_adj {
-            write_proc(pid, "oom_score_adj", &adjustment.to_string()).map_err(|setback| {
-                setback.hint("lowering the score below this process's own needs CAP_SYS_RESOURCE")
-            })?;
-        }
-        for limit in &plan.process.rlimits {
-            raise_hard_limit(self.pid, limit)?;
-        }
+        prepare(self.pid, plan, group)?;
         let network = plan
             .namespaces
             .is_new(NamespaceType::Network)
@@ -144,18 +129,51 @@ impl Made {
         given.extend(network.as_ref().map(AsFd::as_fd));
         answer(connection, pid, &given, progress);
 
-        let told = |error| Setback::host("cannot tell the container's first process", error);
-        socket::send(feed, &[link::PLAN], &[for_init.as_fd()]).map_err(told)?;
-        let users = own_users.then(|| open_namespace(pid, NamespaceType::User)).transpose()?;
-        let users = users.as_ref().map(AsFd::as_fd);
-        let root = Parcel { tag: mounts::ROOT, content: rootfs::assemble(proof, plan, users)? };
-        link::send_parcels(feed, &[root]).map_err(told)?;
-        let mut parcels = dev::assemble(plan)?;
-        parcels.extend(ruleset.map(|content| Parcel { tag: mounts::LANDLOCK, content }));
-        parcels.extend(mounts::assemble(plan, users)?);
-        link::send_parcels(feed, &parcels).map_err(told)?;
-        socket::send(feed, &[link::COMPLETE], &[]).map_err(told)
+        let extra = ruleset.map(|content| Parcel { tag: mounts::LANDLOCK, content });
+        hand_over(proof, self.pid, plan, for_init, feed, extra.into_iter().collect())
     }
+}
+
+/// What only the host's rights can do to the process: its ids, its group, its score and its limits.
+pub(super) fn prepare(process: Pid, plan: &Plan, group: Option<&Group>) -> Step<()> {
+    let pid = number(process);
+    if plan.namespaces.is_new(NamespaceType::User) {
+        idmap::write(pid, "uid_map", &plan.uid_map)?;
+        idmap::write(pid, "gid_map", &plan.gid_map)?;
+    }
+    if let Some(group) = group {
+        if group.birthplace().is_some() { group.attach_v1(process) } else { group.attach(process) }?;
+    }
+    if let Some(adjustment) = plan.process.oom_score_adj {
+        write_proc(pid, "oom_score_adj", &adjustment.to_string()).map_err(|setback| {
+            setback.hint("lowering the score below this process's own needs CAP_SYS_RESOURCE")
+        })?;
+    }
+    plan.process.rlimits.iter().try_for_each(|limit| raise_hard_limit(process, limit))
+}
+
+/// Gives the process its plan and, one after the other, everything it is to mount.
+pub(super) fn hand_over(
+    proof: &SingleThread,
+    process: Pid,
+    plan: &Plan,
+    plan_file: OwnedFd,
+    feed: &OwnedFd,
+    extra: Vec<Parcel>,
+) -> Step<()> {
+    let pid = number(process);
+    let told = |error| Setback::host("cannot tell the container's first process", error);
+    socket::send(feed, &[link::PLAN], &[plan_file.as_fd()]).map_err(told)?;
+    let own_users = plan.namespaces.is_new(NamespaceType::User);
+    let users = own_users.then(|| open_namespace(pid, NamespaceType::User)).transpose()?;
+    let users = users.as_ref().map(AsFd::as_fd);
+    let root = Parcel { tag: mounts::ROOT, content: rootfs::assemble(proof, plan, users)? };
+    link::send_parcels(feed, &[root]).map_err(told)?;
+    let mut parcels = dev::assemble(plan)?;
+    parcels.extend(extra);
+    parcels.extend(mounts::assemble(plan, users)?);
+    link::send_parcels(feed, &parcels).map_err(told)?;
+    socket::send(feed, &[link::COMPLETE], &[]).map_err(told)
 }
 
 fn make_group(plan: &Plan) -> Step<Option<Group>> {
@@ -195,7 +213,7 @@ fn open_namespace(pid: u32, kind: NamespaceType) -> Step<OwnedFd> {
         .map_err(|error| Setback::host(format!("cannot open the namespace `{path}`"), error))
 }
 
-fn join(proof: &SingleThread, kind: NamespaceType, path: &Path) -> Step<()> {
+pub(super) fn join(proof: &SingleThread, kind: NamespaceType, path: &Path) -> Step<()> {
     let failed = |error: std::io::Error| {
         Setback::host(format!("cannot join the {kind} namespace `{}`", path.display()), error)
     };

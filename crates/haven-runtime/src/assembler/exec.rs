@@ -16,7 +16,7 @@ use crate::setback::{Setback, Step};
 use haven_sys::process::{CloneRequest, NewNamespaces, SingleThread};
 use haven_sys::{process, rlimit, socket};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Rlimit, Signal};
+use rustix::process::{Pid, Rlimit, Signal};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 pub(super) fn assemble(
@@ -32,39 +32,11 @@ pub(super) fn assemble(
     let host = |what: &'static str| move |error: std::io::Error| Setback::host(what, error);
     let for_child = plan_file.try_clone().map_err(host("cannot copy a descriptor"))?;
     let plan = ExecPlan::from_memfd(plan_file)?;
-    let target_pid = pid_of(&target)?;
-    let group = open_group(&plan)?;
     let run_dir = open_directory(&plan.run_dir)?;
     let socket_name = format!("exec-{}.sock", plan.exec_id);
     let listener = listen(&plan.run_dir.join(&socket_name))?;
-    let (namespaces, group_namespace) = namespaces_of(target_pid)?;
-    let entrances = match &group {
-        Some(group) if group.birthplace().is_none() => group.entrances()?,
-        Some(group) => group.entrances_v1()?,
-        None => Vec::new(),
-    };
-    inherit_limits(&plan)?;
-    let (feed, their_feed) = socket::pair().map_err(host("cannot make a socket"))?;
-    // From here on processes of the container might reach for this one.
-    process::forbid_inspection().map_err(host("cannot protect this process from inspection"))?;
-    process::join_namespaces_of(proof, target.as_fd(), namespaces)
-        .map_err(host("cannot join the container's namespaces"))?;
-    let request = CloneRequest {
-        namespaces: NewNamespaces::none(),
-        sibling: true,
-        cgroup: group.as_ref().and_then(Group::birthplace),
-    };
-    let own_users = namespaces.has(NewNamespaces::USER);
-    let (pid, pidfd) = process::clone_process(proof, &request, || {
-        child::run_additional(proof, their_feed, link, group_namespace, own_users)
-    })
-    .map_err(host("cannot make a process in the container"))?;
+    let Entered { pid, pidfd, feed } = enter(proof, &plan, &target, link)?;
     let finish = || -> Step<()> {
-        let text = number(pid).to_string();
-        for entrance in &entrances {
-            rustix::io::write(entrance, text.as_bytes())
-                .map_err(|error| Setback::host("cannot join the container's control group", error))?;
-        }
         let setup = Setup {
             facts: Facts {
                 pid: number(pid),
@@ -87,6 +59,50 @@ pub(super) fn assemble(
     finish().inspect_err(|_| {
         let _gone = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
     })
+}
+
+/// A process born in the container's namespaces and moved into its group, which waits for its plan at `feed`.
+pub(super) struct Entered {
+    pub(super) pid: Pid,
+    pub(super) pidfd: OwnedFd,
+    pub(super) feed: OwnedFd,
+}
+
+/// Joins the container's namespaces, for good, and makes the process there.
+pub(super) fn enter(proof: &SingleThread, plan: &ExecPlan, target: &OwnedFd, link: OwnedFd) -> Step<Entered> {
+    let host = |what: &'static str| move |error: std::io::Error| Setback::host(what, error);
+    let target_pid = pid_of(target)?;
+    let group = open_group(plan)?;
+    let (namespaces, group_namespace) = namespaces_of(target_pid)?;
+    let entrances = match &group {
+        Some(group) if group.birthplace().is_none() => group.entrances()?,
+        Some(group) => group.entrances_v1()?,
+        None => Vec::new(),
+    };
+    inherit_limits(plan)?;
+    let (feed, their_feed) = socket::pair().map_err(host("cannot make a socket"))?;
+    // From here on processes of the container might reach for this one.
+    process::forbid_inspection().map_err(host("cannot protect this process from inspection"))?;
+    process::join_namespaces_of(proof, target.as_fd(), namespaces)
+        .map_err(host("cannot join the container's namespaces"))?;
+    let request = CloneRequest {
+        namespaces: NewNamespaces::none(),
+        sibling: true,
+        cgroup: group.as_ref().and_then(Group::birthplace),
+    };
+    let own_users = namespaces.has(NewNamespaces::USER);
+    let (pid, pidfd) = process::clone_process(proof, &request, || {
+        child::run_additional(proof, their_feed, link, group_namespace, own_users)
+    })
+    .map_err(host("cannot make a process in the container"))?;
+    let text = number(pid).to_string();
+    for entrance in &entrances {
+        if let Err(error) = rustix::io::write(entrance, text.as_bytes()) {
+            let _gone = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
+            return Err(Setback::host("cannot join the container's control group", error));
+        }
+    }
+    Ok(Entered { pid, pidfd, feed })
 }
 
 fn open_group(plan: &ExecPlan) -> Step<Option<Group>> {

@@ -9,6 +9,7 @@
 mod container;
 pub(crate) mod dev;
 mod exec;
+pub(crate) mod foreground;
 mod idmap;
 pub(crate) mod mounts;
 mod rootfs;

@@ -20,6 +20,10 @@ pub(crate) const EMPTY_DIRECTORY: u16 = 2;
 pub(crate) const DEV: u16 = 3;
 /// Landlock's rule set, which isn't a mount but comes the same way.
 pub(crate) const LANDLOCK: u16 = 4;
+/// Where a process without a keeper waits for its start.
+pub(crate) const START: u16 = 5;
+/// The descriptor passed on with this index.
+pub(crate) const FIRST_PRESERVED: u16 = 0x0100;
 /// The mount with this index in the plan.
 pub(crate) const FIRST_MOUNT: u16 = 0x1000;
 /// The device with this index in the plan, when it lies elsewhere than in `/dev`.

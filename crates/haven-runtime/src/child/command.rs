@@ -89,13 +89,13 @@ fn look_at(path: &str) -> Result<(), Errno> {
 }
 
 impl Command {
-    /// Becomes the command; returns only why it couldn't.
-    pub(super) fn execute(&self) -> Setback {
+    /// Becomes the command, which inherits no descriptor from `first` on; returns only why it couldn't.
+    pub(super) fn execute(&self, first: u32) -> Setback {
         if let Err(error) = signal::restore_defaults() {
             return Setback::host("cannot restore the signals' defaults", error);
         }
         // Everything but the standard streams closes by itself; this is for what should not even exist.
-        if let Err(error) = descriptor::close_on_exec_from(3) {
+        if let Err(error) = descriptor::close_on_exec_from(first) {
             return Setback::host("cannot close descriptors", error);
         }
         let error = process::execve(&self.path, &self.arguments, &self.environment);

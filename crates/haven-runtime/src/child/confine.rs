@@ -34,11 +34,12 @@ pub(super) fn limit(limits: &[RlimitPlan]) -> Step<()> {
     Ok(())
 }
 
+/// `link`: to the keeper, when there is one.
 pub(super) fn give_up(
     plan: &ProcessPlan,
     user: &Identity,
     ruleset: Option<&OwnedFd>,
-    link: &OwnedFd,
+    link: Option<&OwnedFd>,
 ) -> Step<()> {
     let wanted = &plan.capabilities;
     drop_bounding(wanted)?;
@@ -54,7 +55,9 @@ pub(super) fn give_up(
         rustix::thread::set_no_new_privs(true)
             .map_err(|error| Setback::host("cannot give up gaining privileges", error))?;
     }
-    die_with_keeper(link)?;
+    if let Some(link) = link {
+        die_with_keeper(link)?;
+    }
     if plan.no_new_privileges {
         enter_ruleset(ruleset)?;
         filter(plan)?;

@@ -13,6 +13,7 @@
 mod command;
 mod confine;
 mod copy_up;
+mod independent;
 mod mounts;
 mod reaper;
 mod rootfs;
@@ -22,11 +23,12 @@ mod user;
 
 use crate::link;
 use crate::oci::NamespaceType;
-use crate::plan::{ExecPlan, Plan, ProcessPlan};
+use crate::plan::{ExecPlan, Independent, Plan, ProcessPlan};
 use crate::setback::{Setback, Step};
 use haven_sys::process::{NewNamespaces, SingleThread};
 use haven_sys::root::Root;
 use haven_sys::{descriptor, process, signal, socket};
+use independent::Baggage;
 use rustix::fs::Mode;
 use rustix::net::RecvFlags;
 use rustix::thread::{Gid, Uid};
@@ -83,10 +85,13 @@ fn become_container(proof: &SingleThread, feed: OwnedFd, link: &OwnedFd) -> Step
     name_host(&plan)?;
     let parcels = link::receive_parcels(&feed)?;
     drop(feed);
+    let (baggage, parcels) = Baggage::unpack(parcels);
     let made = mounts::assemble(&plan, parcels)?;
     let root = Root::open("/").map_err(|error| Setback::host("cannot open the new root", error))?;
     let user = user::resolve(&root, &plan.process.user)?;
-    let (streams, outer) = streams::make(&plan.process, plan.stdin, &user, made.terminals.as_ref())?;
+    let inherited = plan.independent.is_some();
+    let (streams, outer) =
+        streams::make(&plan.process, plan.stdin, &user, made.terminals.as_ref(), inherited)?;
     if let (Some(console), true) = (&streams.terminal, plan.process.terminal) {
         mounts::put_console(&root, console)?;
     }
@@ -96,12 +101,37 @@ fn become_container(proof: &SingleThread, feed: OwnedFd, link: &OwnedFd) -> Step
     command::enter_directory(&plan.process.cwd)?;
     let command = command::find(&plan.process, &user)?;
     drop(root);
+    let independent = plan.independent.as_ref();
+    if independent.is_some() {
+        sysctl::write(made.proc.as_ref(), &plan.sysctls)?;
+    }
     outer.send(link)?;
-    wait_for_go(link)?;
-    sysctl::write(made.proc.as_ref(), &plan.sysctls)?;
+    if independent.is_none() {
+        wait_for_go(link)?;
+        // Only now: the network's interfaces, which have parameters of their own, came meanwhile.
+        sysctl::write(made.proc.as_ref(), &plan.sysctls)?;
+    }
     let ruleset = made.ruleset;
-    let start = Start { process: &plan.process, user, streams, command, ruleset, init: plan.init };
-    start.execute(proof, link)
+    let start = Start {
+        process: &plan.process,
+        user,
+        streams,
+        command,
+        ruleset,
+        init: plan.init,
+        independent,
+        baggage: &baggage,
+    };
+    let Some(own) = independent else { return start.execute(proof, link) };
+    let starter = baggage.wait_for_start()?;
+    let begin = || {
+        independent::run_hooks("startContainer", &own.start_container, own)?;
+        start.execute(proof, &starter)
+    };
+    // Whoever starts it hears of a failure now; its maker is gone.
+    let Err(setback) = begin();
+    link::send_setback(&starter, &setback);
+    process::exit_now(FAILED)
 }
 
 fn join_container(
@@ -113,6 +143,8 @@ fn join_container(
 ) -> Step<Infallible> {
     process::forbid_inspection().map_err(|error| Setback::host("cannot protect this process", error))?;
     let plan = ExecPlan::from_memfd(link::receive_plan(&feed)?)?;
+    let parcels = if plan.independent.is_some() { link::receive_parcels(&feed)? } else { Vec::new() };
+    let (baggage, _) = Baggage::unpack(parcels);
     drop(feed);
     if own_users {
         become_root()?;
@@ -124,13 +156,24 @@ fn join_container(
     let root = Root::open("/").map_err(|error| Setback::host("cannot open the container's root", error))?;
     let user = user::resolve(&root, &plan.process.user)?;
     let terminals = if plan.process.terminal { Some(streams::open_terminals(&root)?) } else { None };
-    let (streams, outer) = streams::make(&plan.process, plan.stdin, &user, terminals.as_ref())?;
+    let inherited = plan.independent.is_some();
+    let (streams, outer) = streams::make(&plan.process, plan.stdin, &user, terminals.as_ref(), inherited)?;
     drop(root);
     command::enter_directory(&plan.process.cwd)?;
     let command = command::find(&plan.process, &user)?;
     outer.send(link)?;
     wait_for_go(link)?;
-    let start = Start { process: &plan.process, user, streams, command, ruleset: None, init: false };
+    let independent = plan.independent.as_ref();
+    let start = Start {
+        process: &plan.process,
+        user,
+        streams,
+        command,
+        ruleset: None,
+        init: false,
+        independent,
+        baggage: &baggage,
+    };
     start.execute(proof, link)
 }
 
@@ -175,12 +218,16 @@ struct Start<'a> {
     command: command::Command,
     ruleset: Option<OwnedFd>,
     init: bool,
+    independent: Option<&'a Independent>,
+    baggage: &'a Baggage,
 }
 
 impl Start<'_> {
     /// Gives up what the command may not have, and executes it.
     fn execute(self, proof: &SingleThread, link: &OwnedFd) -> Step<Infallible> {
-        confine::new_keyring()?;
+        if !self.independent.is_some_and(|own| own.keep_keyring) {
+            confine::new_keyring()?;
+        }
         if !self.init {
             return self.become_command(link);
         }
@@ -200,7 +247,14 @@ impl Start<'_> {
         self.streams.take_over()?;
         confine::limit(&self.process.rlimits)?;
         rustix::process::umask(Mode::from_raw_mode(self.process.umask.unwrap_or(0o022)));
-        confine::give_up(self.process, &self.user, self.ruleset.as_ref(), link)?;
-        Err(self.command.execute())
+        let keeper = self.independent.is_none().then_some(link);
+        confine::give_up(self.process, &self.user, self.ruleset.as_ref(), keeper)?;
+        if self.baggage.preserved.is_empty() {
+            return Err(self.command.execute(3));
+        }
+        // The descriptors passed on take the numbers of others, this link's perhaps among them.
+        let (link, first) = self.baggage.pass_on(link)?;
+        link::send_setback(&link, &self.command.execute(first));
+        process::exit_now(FAILED)
     }
 }

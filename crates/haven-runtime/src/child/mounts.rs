@@ -1,6 +1,7 @@
 //! Everything mounted on the container's root file system, by handle, before it becomes the root.
 
 use super::copy_up;
+use super::independent;
 use super::rootfs;
 use crate::assembler::dev::{all_devices, dev_is_bound, is_dev};
 use crate::assembler::mounts::{
@@ -81,6 +82,9 @@ pub(super) fn assemble(plan: &Plan, parcels: Vec<Parcel>) -> Step<Made> {
         for path in &plan.masked_paths {
             mask(&root, path, &mut null, &mut empty)?;
         }
+    }
+    if let Some(independent) = &plan.independent {
+        independent::run_hooks("createContainer", &independent.create_container, independent)?;
     }
     rootfs::change(plan, &root_mount)?;
     Ok(made)

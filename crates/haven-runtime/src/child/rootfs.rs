@@ -30,12 +30,21 @@ pub(super) fn change(plan: &Plan, root: &OwnedFd) -> Step<()> {
     mount_change("/", MountPropagationFlags::PRIVATE)
         .map_err(failed("cannot make the host's root private"))?;
     fchdir(root).map_err(failed("cannot enter the root file system"))?;
+    if plan.independent.as_ref().is_some_and(|own| own.no_pivot) {
+        // A root on a RAM disk can't be pivoted away from; it stays below, where no path leads.
+        rustix::process::chroot(".").map_err(failed("cannot change the root"))?;
+        return finish(plan);
+    }
     pivot_root(".", ".").map_err(failed("cannot change the root"))?;
     // Both roots lie on "/" now, the host's on top; taken away, it isn't reachable by any path.
     mount_change(".", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .map_err(failed("cannot separate the host's mounts"))?;
     mount::detach(".").map_err(failed("cannot let go of the host's root"))?;
-    rustix::process::chdir("/").map_err(failed("cannot enter the new root"))?;
+    finish(plan)
+}
+
+fn finish(plan: &Plan) -> Step<()> {
+    rustix::process::chdir("/").map_err(|error| Setback::host("cannot enter the new root", error))?;
     if plan.root_propagation != propagation::PRIVATE {
         let change =
             MountChange { propagation: plan.root_propagation, recursive: true, ..MountChange::default() };

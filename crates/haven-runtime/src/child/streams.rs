@@ -51,6 +51,7 @@ pub(super) fn make(
     stdin: StdinMode,
     user: &Identity,
     terminals: Option<&Root>,
+    inherited: bool,
 ) -> Step<(Inner, Outer)> {
     if process.terminal {
         let terminals = terminals.ok_or_else(|| {
@@ -60,6 +61,10 @@ pub(super) fn make(
         return terminal(process, user, terminals);
     }
     let mut outer = Outer { mask: 0, descriptors: Vec::new() };
+    if inherited {
+        own_inherited(user)?;
+        return Ok((Inner { terminal: None, stdin: None, stdout: None, stderr: None }, outer));
+    }
     let stdin = match stdin {
         StdinMode::Null => null()?,
         StdinMode::Open | StdinMode::Once => {
@@ -73,6 +78,28 @@ pub(super) fn make(
     let (read, stderr) = pipe(user)?;
     outer.add(link::HAS_STDERR, read);
     Ok((Inner { terminal: None, stdin: Some(stdin), stdout: Some(stdout), stderr: Some(stderr) }, outer))
+}
+
+/// The streams of whoever made the process become the container's user's, who can then open `/dev/stdout` again. The
+/// null device is everybody's.
+fn own_inherited(user: &Identity) -> Step<()> {
+    let null = rustix::fs::makedev(1, 3);
+    let streams: [BorrowedFd<'_>; 3] =
+        [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+    for stream in streams {
+        // A closed stream stays closed.
+        let Ok(stat) = rustix::fs::fstat(stream) else { continue };
+        let is_device = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_char_device();
+        if stat.st_uid == user.uid || is_device && stat.st_rdev == null {
+            continue;
+        }
+        match rustix::fs::fchown(stream, Some(Uid::from_raw(user.uid)), None) {
+            // A file of a file system that can't be written, or of another user namespace: it stays as it is.
+            Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::PERM | rustix::io::Errno::ROFS) => {}
+            Err(error) => return Err(Setback::host("cannot give the standard streams to the user", error)),
+        }
+    }
+    Ok(())
 }
 
 fn terminal(process: &ProcessPlan, user: &Identity, terminals: &Root) -> Step<(Inner, Outer)> {

@@ -1,6 +1,6 @@
 //! An additional process, decided.
 
-use super::ProcessPlan;
+use super::{Independent, ProcessPlan};
 use crate::launch::{ExecRequest, StdinMode};
 use haven_spec::{Failure, Outcome};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ pub(crate) struct ExecPlan {
     pub(crate) cgroup: String,
     pub(crate) stdin: StdinMode,
     pub(crate) process: ProcessPlan,
+    /// `None`: a keeper keeps it.
+    pub(crate) independent: Option<Independent>,
 }
 
 impl ExecPlan {
@@ -32,6 +34,7 @@ impl ExecPlan {
                 request.user.as_deref(),
                 &request.group_add,
             )?,
+            independent: None,
         })
     }
 

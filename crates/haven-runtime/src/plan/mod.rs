@@ -4,11 +4,13 @@
 //! A plan crosses to other processes in a sealed memory file: its JSON, and the seccomp program's bytes behind it.
 
 mod exec;
+mod independent;
 mod mount;
 mod namespace;
 mod process;
 
 pub(crate) use exec::ExecPlan;
+pub(crate) use independent::Independent;
 pub(crate) use mount::{MountKind, MountPlan};
 pub(crate) use namespace::{NamespacePlan, flag as namespace_flag};
 pub(crate) use process::{CapabilityPlan, ProcessPlan, RlimitPlan, UserPlan};
@@ -48,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) log: LogTarget,
     pub(crate) stdin: StdinMode,
     pub(crate) init: bool,
+    /// `None`: a keeper keeps it.
+    pub(crate) independent: Option<Independent>,
 }
 
 /// The longest plan accepted; documents of this size are mistakes or attacks.
@@ -120,6 +124,7 @@ impl Plan {
             log: launch.log.clone(),
             stdin: launch.stdin,
             init: launch.init,
+            independent: None,
         })
     }
 
