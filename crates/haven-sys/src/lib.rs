@@ -6,10 +6,12 @@
 
 pub mod bpf;
 pub mod descriptor;
+pub mod inherited;
 pub mod memfd;
 pub mod mount;
 pub mod netlink;
 pub mod network_namespace;
+pub mod pidfd;
 pub mod process;
 pub mod region;
 pub mod rlimit;

@@ -9,7 +9,7 @@ use crate::setback::Setback;
 use haven_spec::{Failure, Outcome};
 use haven_sys::socket;
 use rustix::net::RecvFlags;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 /// A way to a keeper. Each question uses a connection of its own, so a `Keeper` can be shared and outlives the
@@ -179,5 +179,12 @@ impl ExitWatch {
 impl AsFd for ExitWatch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.connection.as_fd()
+    }
+}
+
+/// What asynchronous callers wait on.
+impl AsRawFd for ExitWatch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.connection.as_raw_fd()
     }
 }

@@ -1,0 +1,76 @@
+//! The files the engine makes for a container: `/etc/hosts`, `/etc/hostname`, `/etc/resolv.conf`.
+//!
+//! They lie in the run directory and are made anew at each start, owned by the container's own root.
+
+use haven_network::{hosts, resolver};
+use haven_spec::{ContainerSpec, Failure, Outcome};
+use std::fmt::Write as _;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Files {
+    pub(crate) hosts: PathBuf,
+    pub(crate) hostname: PathBuf,
+    pub(crate) resolv_conf: PathBuf,
+}
+
+impl Files {
+    pub(crate) fn at(run_directory: &Path) -> Self {
+        let directory = run_directory.join("etc");
+        Self {
+            hosts: directory.join("hosts"),
+            hostname: directory.join("hostname"),
+            resolv_conf: directory.join("resolv.conf"),
+        }
+    }
+
+    /// Writes all three. `owner`: the host's id of the container's root. `host_network`: take the host's own.
+    pub(crate) fn write(
+        &self,
+        spec: &ContainerSpec,
+        hostname: &str,
+        address: Option<Ipv4Addr>,
+        host_network: bool,
+        owner: u32,
+    ) -> Outcome<()> {
+        let wishes = resolver::Wishes {
+            servers: spec.dns.clone(),
+            search: spec.dns_search.clone(),
+            options: spec.dns_options.clone(),
+            ipv6: host_network,
+        };
+        let resolv = if host_network && wishes == (resolver::Wishes { ipv6: true, ..resolver::Wishes::default() }) {
+            fs::read_to_string("/etc/resolv.conf").unwrap_or_default()
+        } else {
+            resolver::render(&resolver::host_text(), &wishes)
+        };
+        let hosts = if host_network {
+            let mut hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+            for extra in &spec.extra_hosts {
+                let (name, address) = hosts::parse_extra(extra)?;
+                let _ = writeln!(hosts, "{address}\t{name}");
+            }
+            hosts
+        } else {
+            hosts::render(&hosts::Hosts {
+                hostname: hostname.to_owned(),
+                domainname: spec.domainname.clone(),
+                addresses: address.map(std::net::IpAddr::V4).into_iter().collect(),
+                extra: spec.extra_hosts.clone(),
+            })?
+        };
+        let write = || -> std::io::Result<()> {
+            if let Some(directory) = self.hosts.parent() {
+                fs::create_dir_all(directory)?;
+            }
+            for (path, text) in [(&self.hosts, hosts), (&self.hostname, format!("{hostname}\n")), (&self.resolv_conf, resolv)] {
+                fs::write(path, text)?;
+                std::os::unix::fs::chown(path, Some(owner), Some(owner))?;
+            }
+            Ok(())
+        };
+        write().map_err(|e| Failure::host("cannot write the container's hosts, hostname and resolv.conf").because(e))
+    }
+}

@@ -1,0 +1,501 @@
+//! Starting a container: bundle, process, network, go. And finding it again after the daemon was away.
+
+use super::bundle::{self, Surroundings};
+use super::command::Live;
+use super::confinement;
+use super::files::Files;
+use super::mounts;
+use super::task::EarlyClient;
+use crate::clock;
+use crate::record::ContainerRecord;
+use crate::request::AttachContainer;
+use crate::shared::{Shared, log_name};
+use crate::view::{EndpointView, PublishedPort};
+use haven_network::{Endpoint, GATEWAY, bring_loopback_up};
+use haven_runtime::{AttachRequest, ExitWatch, Keeper, Settled};
+use haven_runtime::{ExitRecord, IdRange, Launch, LogTarget, RootFs, StdinMode, read_exit, resolve_process};
+use haven_spec::{ContainerId, ContainerSpec, Exit, Failure, NetworkMode, Outcome, PidMode};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
+
+/// What a start leaves for the task.
+pub(crate) struct Started {
+    pub(crate) live: Arc<Live>,
+    pub(crate) endpoint: Option<EndpointView>,
+    pub(crate) paused: bool,
+    pub(crate) exit: oneshot::Receiver<ExitRecord>,
+}
+
+/// Run-time facts of a container, in its run directory: written before its command runs, read after the daemon was
+/// away. Gone with the run directory after a reboot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RunFacts {
+    pub(crate) pid: u32,
+    pub(crate) start_time_ticks: u64,
+    pub(crate) started_at_ns: i64,
+    pub(crate) endpoint: Option<Endpoint>,
+}
+
+const FACTS: &str = "facts.json";
+const ENDPOINT_INTENT: &str = "endpoint.json";
+
+fn write_json(path: &Path, value: &impl Serialize) -> Outcome<()> {
+    let failed = |e: std::io::Error| Failure::host(format!("cannot write `{}`", path.display())).because(e);
+    let text = serde_json::to_vec(value).map_err(|e| Failure::internal("cannot encode run-time facts").because(e))?;
+    let new = path.with_extension("new");
+    fs::write(&new, text).map_err(failed)?;
+    fs::rename(&new, path).map_err(failed)
+}
+
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Starts the container's command. When it fails, nothing of the attempt is left.
+pub(crate) async fn start(shared: &Arc<Shared>, record: &ContainerRecord, clients: Vec<EarlyClient>) -> Outcome<Started> {
+    let joined = Joined::resolve(shared, &record.spec).await?;
+    let (worker, record) = (Arc::clone(shared), record.clone());
+    let (live, endpoint, watch) =
+        super::task::blocking(move || Starting { shared: &worker, record: &record, joined }.run(clients)).await?;
+    Ok(Started { live, endpoint, paused: false, exit: watch_exit(watch)? })
+}
+
+/// Other containers whose namespaces are shared, by host pid.
+struct Joined {
+    network: Option<u32>,
+    pid: Option<u32>,
+    ipc: Option<u32>,
+}
+
+impl Joined {
+    async fn resolve(shared: &Arc<Shared>, spec: &ContainerSpec) -> Outcome<Self> {
+        let pid_of = async |id: &ContainerId| -> Outcome<u32> {
+            let view = shared.registry.get(id)?.view();
+            view.state.pid().ok_or_else(|| {
+                Failure::conflict(format!("cannot join namespace of a non running container: container {id} is {}", view.state.word()))
+                    .hint(format!("start it first: haven start {}", view.name))
+            })
+        };
+        Ok(Self {
+            network: if let NetworkMode::Container(id) = &spec.network { Some(pid_of(id).await?) } else { None },
+            pid: if let PidMode::Container(id) = &spec.security.pid { Some(pid_of(id).await?) } else { None },
+            ipc: if let haven_spec::IpcMode::Container(id) = &spec.security.ipc { Some(pid_of(id).await?) } else { None },
+        })
+    }
+
+    fn path(pid: Option<u32>, file: &str) -> Option<String> {
+        pid.map(|pid| format!("/proc/{pid}/ns/{file}"))
+    }
+
+    fn any(&self) -> Option<u32> {
+        self.network.or(self.pid).or(self.ipc)
+    }
+}
+
+struct Starting<'a> {
+    shared: &'a Arc<Shared>,
+    record: &'a ContainerRecord,
+    joined: Joined,
+}
+
+impl Starting<'_> {
+    fn run(self, clients: Vec<EarlyClient>) -> Outcome<(Arc<Live>, Option<EndpointView>, ExitWatch)> {
+        let outcome = self.attempt(clients);
+        if outcome.is_err() {
+            self.undo();
+        }
+        outcome
+    }
+
+    fn run_dir(&self) -> PathBuf {
+        self.shared.config.container_run(&self.record.id)
+    }
+
+    fn attempt(&self, clients: Vec<EarlyClient>) -> Outcome<(Arc<Live>, Option<EndpointView>, ExitWatch)> {
+        let (shared, record) = (self.shared, self.record);
+        let run_dir = self.run_dir();
+        forget_files(&run_dir);
+        fs::create_dir_all(&run_dir)
+            .map_err(|e| Failure::host(format!("cannot make `{}`", run_dir.display())).because(e))?;
+        let endpoint = self.endpoint()?;
+        let files = Files::at(&run_dir);
+        let hostname = hostname(record);
+        let host_network = record.spec.network == NetworkMode::Host;
+        let id_base = self.id_base();
+        files.write(&record.spec, &hostname, endpoint.as_ref().map(|e| e.ipv4), host_network, id_base.unwrap_or(0))?;
+        let launch = self.launch(&files, &hostname, id_base)?;
+        let launched = shared.spawner.launch(&launch)?;
+        let started_at_ns = clock::now_ns();
+        match (&launched.network, &endpoint) {
+            (Some(netns), Some(endpoint)) => shared.network.attach(netns.as_fd(), endpoint)?,
+            (Some(netns), None) if self.joined.network.is_none() => bring_loopback_up(netns.as_fd())?,
+            _ => {}
+        }
+        write_json(
+            &run_dir.join(FACTS),
+            &RunFacts {
+                pid: launched.pid,
+                start_time_ticks: launched.start_time_ticks,
+                started_at_ns,
+                endpoint: endpoint.clone(),
+            },
+        )?;
+        for client in clients {
+            // A client that went meanwhile is no reason not to start.
+            if let Ok(socket) = launched.keeper.attach(attach_request(client.what, true)) {
+                drop(client.streams.ready(socket));
+            }
+        }
+        let watch = launched.keeper.watch()?;
+        launched.keeper.start()?;
+        let group = shared.cgroups.open(&shared.cgroup_path(record)?)?;
+        let live = Live {
+            pid: launched.pid,
+            pidfd: launched.pidfd,
+            started_at_ns,
+            keeper: launched.keeper,
+            cgroup: group.ok_or_else(|| Failure::host("the container's control group is gone"))?,
+        };
+        Ok((Arc::new(live), endpoint.as_ref().map(|e| endpoint_view(shared, e)), watch))
+    }
+
+    fn id_base(&self) -> Option<u32> {
+        self.record.id_slot.map(|slot| self.shared.config.id_base + slot * confinement::ID_RANGE_SIZE)
+    }
+
+    /// Address, identity and host ports, noted in the run directory before the kernel hears of them.
+    fn endpoint(&self) -> Outcome<Option<Endpoint>> {
+        let (shared, record) = (self.shared, self.record);
+        if !matches!(record.spec.network, NetworkMode::Default | NetworkMode::Named(_)) {
+            return Ok(None);
+        }
+        let wish = record.spec.attachments.get("default");
+        let (ipv4, identity) = {
+            let mut numbers = shared.numbers();
+            let ipv4 = match wish.and_then(|wish| wish.ipv4) {
+                Some(wanted) => numbers.addresses.claim(wanted).map(|()| wanted)?,
+                None => numbers.addresses.allocate()?,
+            };
+            match numbers.identities.allocate() {
+                Ok(identity) => (ipv4, identity),
+                Err(failure) => {
+                    numbers.addresses.release(ipv4);
+                    return Err(failure);
+                }
+            }
+        };
+        let mut endpoint = Endpoint {
+            container: record.id.clone(),
+            network: "default".into(),
+            ipv4,
+            ipv6: None,
+            identity,
+            mac: None,
+            interface: "eth0".into(),
+            egress: true,
+            published: Vec::new(),
+        };
+        // From here on `undo` finds the numbers in this file.
+        write_json(&self.run_dir().join(ENDPOINT_INTENT), &endpoint).inspect_err(|_| release_numbers(shared, &endpoint))?;
+        if let Some(mac) = wish.and_then(|wish| wish.mac.as_deref()) {
+            endpoint.mac = Some(haven_network::MacAddress::parse(mac)?);
+        }
+        let mut mappings = record.spec.ports.clone();
+        if record.spec.publish_all_ports {
+            for port in &record.spec.exposed_ports {
+                if !mappings.iter().any(|mapping| mapping.container == *port) {
+                    mappings.push(haven_spec::PortMapping {
+                        container: *port,
+                        host_address: None,
+                        host_port: 0,
+                        host_port_end: 0,
+                    });
+                }
+            }
+        }
+        endpoint.published = shared.network.choose_host_ports(&record.id, &mappings)?;
+        write_json(&self.run_dir().join(ENDPOINT_INTENT), &endpoint)?;
+        Ok(Some(endpoint))
+    }
+
+    fn launch(&self, files: &Files, hostname: &str, id_base: Option<u32>) -> Outcome<Launch> {
+        let (shared, record) = (self.shared, self.record);
+        let spec = &record.spec;
+        let cgroup = shared.cgroup_path(record)?.to_string();
+        let mapping = id_base.map(bundle::mapping);
+        let mounts = mounts::to_oci(&spec.mounts, &shared.volumes, mapping)?;
+        let join_user = id_base.and(self.joined.any()).and_then(|pid| Joined::path(Some(pid), "user"));
+        let document = bundle::document(
+            spec,
+            &Surroundings {
+                hostname,
+                files,
+                id_base,
+                cgroup: &cgroup,
+                join_network: Joined::path(self.joined.network, "net"),
+                join_pid: Joined::path(self.joined.pid, "pid"),
+                join_ipc: Joined::path(self.joined.ipc, "ipc"),
+                join_user,
+                mounts,
+                default_pids_limit: shared.config.default_pids_limit,
+                default_ulimits: &shared.config.default_ulimits,
+            },
+        )?;
+        let data = shared.config.container_data(&record.id);
+        Ok(Launch {
+            id: record.id.to_string(),
+            spec: document,
+            rootfs: RootFs::Overlay {
+                lowers: lowers(shared, record),
+                upper: data.join("upper"),
+                work: data.join("work"),
+                volatile: spec.auto_remove,
+            },
+            id_range: id_base.map(|first| IdRange { first, count: confinement::ID_RANGE_SIZE }),
+            run_dir: self.run_dir(),
+            cgroup: format!("/{}", cgroup.trim_start_matches('/')),
+            log: if spec.log.driver == "none" {
+                LogTarget::None
+            } else {
+                LogTarget::JsonFile {
+                    directory: data,
+                    name: log_name(&record.id),
+                    max_size_bytes: spec.log.max_size_bytes,
+                    max_files: spec.log.max_files,
+                }
+            },
+            stdin: match (spec.open_stdin, spec.stdin_once) {
+                (false, _) => StdinMode::Null,
+                (true, false) => StdinMode::Open,
+                (true, true) => StdinMode::Once,
+            },
+            init: spec.init,
+            user: Some(spec.user.clone()).filter(|user| !user.is_empty()),
+            group_add: spec.security.group_add.clone(),
+            landlock: !spec.security.privileged,
+        })
+    }
+
+    /// Takes back whatever the attempt made; each step works when there is nothing to take back.
+    fn undo(&self) {
+        let (shared, record) = (self.shared, self.record);
+        if let Ok((_, pidfd)) = Keeper::of_container(&self.run_dir()).identify() {
+            drop(rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL));
+        }
+        for failure in shared.network.detach(&record.id) {
+            tracing::warn!(container = %record.id, error = %failure.one_line(), "cannot take the network back");
+        }
+        shared.network.release_host_ports(&record.id);
+        if let Some(endpoint) = read_json::<Endpoint>(&self.run_dir().join(ENDPOINT_INTENT)) {
+            release_numbers(shared, &endpoint);
+        }
+        remove_cgroup(shared, record);
+        forget_files(&self.run_dir());
+    }
+}
+
+/// The image's layers, topmost first, as the overlay wants them.
+pub(crate) fn lowers(shared: &Shared, record: &ContainerRecord) -> Vec<PathBuf> {
+    record.layers.iter().rev().map(|layer| shared.images.layer_path(layer)).collect()
+}
+
+pub(crate) fn hostname(record: &ContainerRecord) -> String {
+    if let Some(hostname) = &record.spec.hostname {
+        return hostname.clone();
+    }
+    if record.spec.network == NetworkMode::Host {
+        let name = rustix::system::uname();
+        return name.nodename().to_string_lossy().into_owned();
+    }
+    record.id.short().to_owned()
+}
+
+pub(crate) fn attach_request(what: AttachContainer, backpressure: bool) -> AttachRequest {
+    AttachRequest { stdin: what.stdin, stdout: what.stdout, stderr: what.stderr, backpressure }
+}
+
+fn release_numbers(shared: &Shared, endpoint: &Endpoint) {
+    let mut numbers = shared.numbers();
+    numbers.addresses.release(endpoint.ipv4);
+    numbers.identities.release(endpoint.identity);
+}
+
+fn endpoint_view(shared: &Shared, endpoint: &Endpoint) -> EndpointView {
+    let pool = shared.network.pool();
+    EndpointView {
+        network: endpoint.network.clone(),
+        network_id: crate::network_list::DEFAULT_ID.to_owned(),
+        endpoint_id: endpoint.container.to_string(),
+        ipv4: endpoint.ipv4,
+        ipv4_prefix: pool.prefix(),
+        gateway: GATEWAY,
+        mac: endpoint.effective_mac().to_string(),
+        aliases: Vec::new(),
+        published: endpoint
+            .published
+            .iter()
+            .map(|p| PublishedPort { container: p.container, host_address: p.host_address, host_port: p.host_port })
+            .collect(),
+    }
+}
+
+/// Turns the keeper's word into a future.
+pub(crate) fn watch_exit(watch: ExitWatch) -> Outcome<oneshot::Receiver<ExitRecord>> {
+    let (sender, receiver) = oneshot::channel();
+    #[expect(deprecated, reason = "the watch owns its descriptor and gives it away to nobody, which is what `register` asks for")]
+    let fd = AsyncFd::new(watch).map_err(|e| Failure::host("cannot watch a container's keeper").because(e))?;
+    tokio::spawn(async move {
+        let exit = loop {
+            let Ok(mut ready) = fd.readable().await else { break lost() };
+            match fd.get_ref().try_exit() {
+                Ok(Settled::NotYet) => ready.clear_ready(),
+                Ok(Settled::Exited(exit)) => break exit,
+                Ok(Settled::KeeperGone) | Err(_) => break lost(),
+            }
+        };
+        drop(sender.send(exit));
+    });
+    Ok(receiver)
+}
+
+/// The keeper went without a word; its record may still lie in the run directory, see [`clean_up`].
+pub(crate) fn lost() -> ExitRecord {
+    ExitRecord { code: 137, signal: Some(9), oom_killed: false, finished_at_ns: 0, lost_log_lines: 0, started: true }
+}
+
+/// What a failed start is recorded as: Docker's exit codes.
+pub(crate) fn exit_of(failure: &Failure) -> Exit {
+    let text = failure.one_line();
+    let code = if text.contains("executable file not found") || text.contains("no such file or directory") {
+        127
+    } else if text.contains("permission denied") || text.contains("is a directory") || text.contains("exec format error") {
+        126
+    } else {
+        128
+    };
+    Exit { code, oom_killed: false, error: Some(text), finished_at_ns: clock::now_ns() }
+}
+
+/// After the end: network, address and control group go; the run directory stays until the exit is on record.
+pub(crate) async fn clean_up(shared: &Arc<Shared>, record: &ContainerRecord, live: Arc<Live>) {
+    let (shared, record) = (Arc::clone(shared), record.clone());
+    let done = super::task::blocking(move || {
+        drop(live);
+        release_everything(&shared, &record);
+        Ok(())
+    });
+    if let Err(failure) = done.await {
+        tracing::error!(error = %failure.one_line(), "cannot clean up after a container");
+    }
+}
+
+fn release_everything(shared: &Shared, record: &ContainerRecord) {
+    let run_dir = shared.config.container_run(&record.id);
+    for failure in shared.network.detach(&record.id) {
+        tracing::warn!(container = %record.id, error = %failure.one_line(), "cannot take the network back");
+    }
+    let facts = read_json::<RunFacts>(&run_dir.join(FACTS)).and_then(|facts| facts.endpoint);
+    if let Some(endpoint) = facts.or_else(|| read_json(&run_dir.join(ENDPOINT_INTENT))) {
+        release_numbers(shared, &endpoint);
+    }
+    remove_cgroup(shared, record);
+}
+
+/// Kills what is left in the group and removes it.
+fn remove_cgroup(shared: &Shared, record: &ContainerRecord) {
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+    let remove = || -> Outcome<()> {
+        if let Some(group) = shared.cgroups.open(&shared.cgroup_path(record)?)? {
+            group.remove(PATIENCE)?;
+        }
+        Ok(())
+    };
+    if let Err(failure) = remove() {
+        tracing::warn!(container = %record.id, error = %failure.one_line(), "cannot remove the control group yet");
+    }
+}
+
+/// Run-time facts of an earlier life; the record of a fleeting container stays.
+fn forget_files(run_dir: &Path) {
+    for entry in fs::read_dir(run_dir).into_iter().flatten().flatten() {
+        if entry.file_name() == crate::shared::FLEETING_RECORD {
+            continue;
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            drop(fs::remove_dir_all(entry.path()));
+        } else {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+}
+
+/// Once the exit is on record, the run directory says nothing more.
+pub(crate) async fn forget_run(shared: &Arc<Shared>, record: &ContainerRecord) {
+    let run_dir = shared.config.container_run(&record.id);
+    drop(super::task::blocking(move || {
+        drop(fs::remove_dir_all(run_dir));
+        Ok(())
+    })
+    .await);
+}
+
+/// What the run directory and the kernel say about a container after the daemon was away.
+pub(crate) enum Recovered {
+    /// It has no run-time facts: it doesn't run.
+    Nothing,
+    /// It runs on.
+    Running { started: Started, endpoint: Option<Endpoint> },
+    /// It ended meanwhile.
+    Ended { exit: ExitRecord, started_at_ns: i64 },
+}
+
+/// Blocking, within the tokio runtime's context.
+pub(crate) fn recover(shared: &Arc<Shared>, record: &ContainerRecord) -> Outcome<Recovered> {
+    let run_dir = shared.config.container_run(&record.id);
+    let keeper = Keeper::of_container(&run_dir);
+    let Some(facts) = read_json::<RunFacts>(&run_dir.join(FACTS)) else {
+        // Launched but never let go: nobody was told that it runs.
+        if let Ok((_, pidfd)) = keeper.identify() {
+            drop(rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL));
+        }
+        release_everything(shared, record);
+        forget_files(&run_dir);
+        return Ok(Recovered::Nothing);
+    };
+    if let Some(exit) = read_exit(&run_dir)? {
+        return Ok(Recovered::Ended { exit, started_at_ns: facts.started_at_ns });
+    }
+    let process = resolve_process(facts.pid, facts.start_time_ticks)?;
+    let watched = keeper.watch().and_then(|watch| keeper.start().map(|()| watch));
+    match (process, watched) {
+        (Some(pidfd), Ok(watch)) => {
+            let group = shared.cgroups.open(&shared.cgroup_path(record)?)?;
+            let cgroup = group.ok_or_else(|| Failure::host(format!("the control group of container {} is gone", record.id)))?;
+            let paused = cgroup.is_frozen().unwrap_or(false);
+            let live = Live { pid: facts.pid, pidfd, started_at_ns: facts.started_at_ns, keeper, cgroup };
+            let endpoint = facts.endpoint.as_ref().map(|endpoint| endpoint_view(shared, endpoint));
+            let started = Started { live: Arc::new(live), endpoint, paused, exit: watch_exit(watch)? };
+            Ok(Recovered::Running { started, endpoint: facts.endpoint })
+        }
+        (process, _) => {
+            // Without its keeper it is not supervised; it must not go on unseen.
+            if let Some(pidfd) = process {
+                drop(rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL));
+            }
+            // The keeper may have written the record between our two looks.
+            let exit = read_exit(&run_dir)?.unwrap_or_else(lost);
+            Ok(Recovered::Ended { exit, started_at_ns: facts.started_at_ns })
+        }
+    }
+}
+
+/// As [`clean_up`], for a container found ended.
+pub(crate) fn clean_up_ended(shared: &Shared, record: &ContainerRecord) {
+    release_everything(shared, record);
+}
+

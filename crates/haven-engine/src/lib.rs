@@ -1,0 +1,48 @@
+//! Containers, volumes, restart policies, health checks, events and logs.
+//!
+//! The only room that joins the others: it asks [`haven_image`] for layers, [`haven_network`] for an endpoint and
+//! [`haven_runtime`] for a confined process, and keeps what must survive in one `redb` database. One task owns each
+//! container's changeable state and takes its commands from a mailbox; readers use published snapshots and never
+//! wait. It speaks no wire format: the Docker API is a room above.
+
+mod clock;
+mod config;
+mod container;
+mod create;
+mod engine;
+mod event;
+mod exec;
+mod images;
+mod log;
+mod name_choice;
+mod network_list;
+mod record;
+mod recovery;
+mod registry;
+mod request;
+mod shared;
+mod stream;
+mod view;
+mod volume;
+
+pub use config::EngineConfig;
+pub use engine::{ByteSink, ByteSource, Engine, EngineInfo};
+pub use event::{Event, EventLog, EventObject};
+pub use haven_network::{Foreign, Status as NetworkStatus};
+pub use haven_runtime::cgroup::Stats as CgroupStats;
+pub use haven_runtime::landlock::abi as landlock_abi;
+pub use haven_runtime::{oci_command, run_spawner};
+pub use images::{ImageChange, LoadProgress};
+pub use log::LogReader;
+pub use request::{
+    AttachContainer, Change, ChangeKind, CommitContainer, ContainerSize, CreateContainer, CreateVolume,
+    CreatedContainer, ExecSpec, InterfaceCounters, LogLine, LogQuery, OutputKind, PathStat, ProcessTable, Pruned,
+    RemoveContainer, StatsSample, StopContainer, UpdateContainer, WaitCondition,
+};
+pub use stream::{Attached, InputSink, OutputStream, Waiter};
+pub use view::{
+    ContainerFiles, ContainerView, EndpointView, ExecView, Health, HealthRun, MountKind, MountView, NetworkView,
+    PublishedPort, VolumeView,
+};
+
+pub use haven_image as image;
