@@ -235,6 +235,8 @@ fn open_files(newest: &Path) -> std::io::Result<Vec<File>> {
                     files.push(file);
                 }
             }
+            // Between two renames of a rotation the newest is absent for a moment.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && number == 0 => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
             Err(error) => return Err(error),
         }
@@ -292,11 +294,9 @@ fn next_file(newest: &Path, current: &File) -> std::io::Result<Option<File>> {
         match File::open(rotated(newest, number)) {
             Ok(file) if file.metadata()?.ino() == inode => return Ok(newer),
             Ok(file) => newer = Some(file),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                // Between two renames of a rotation the newest is absent for a moment; look again later. When
-                // ours is gone altogether (rotated out), the oldest one left follows it.
-                return Ok(if number == 0 { None } else { newer });
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && number == 0 => {}
+            // Ours was rotated out altogether: the oldest one left follows it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(newer),
             Err(error) => return Err(error),
         }
     }

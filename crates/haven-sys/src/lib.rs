@@ -6,6 +6,7 @@
 
 pub mod bpf;
 pub mod descriptor;
+pub mod file_owner;
 pub mod inherited;
 pub mod memfd;
 pub mod mount;

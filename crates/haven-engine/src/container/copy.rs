@@ -4,10 +4,10 @@
 use super::tree::{Place, Tree};
 use crate::engine::{ByteSink, ByteSource, Engine};
 use crate::request::PathStat;
-use haven_image::archive::{self, ExtractOptions, PackOptions};
+use haven_image::archive::{self, AbsoluteNames, ExtractOptions, PackOptions};
 use haven_spec::{ContainerId, Failure, Kind, Outcome};
 use haven_sys::root::{FileKind, Follow, PathError, Stat};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -70,6 +70,21 @@ fn look(container: &ContainerId, place: &Place, path: &str) -> Outcome<(PathStat
     Ok((shown, stat))
 }
 
+/// Runs `work` in a thread whose new files belong to the root of the tree's container.
+fn as_owner_of(tree: &Tree, work: impl FnOnce() -> Outcome<()> + Send) -> Outcome<()> {
+    let owner = tree.root_owner;
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            if owner != 0 {
+                let change = haven_sys::file_owner::become_owner(owner, owner);
+                change.map_err(|e| Failure::host("cannot write as the container's root").because(e))?;
+            }
+            work()
+        });
+        thread.join().unwrap_or_else(|_| Err(Failure::internal("copying was cut short")))
+    })
+}
+
 impl Engine {
     async fn tree(&self, id: &ContainerId) -> Outcome<impl FnOnce() -> Outcome<Tree> + Send + 'static> {
         let record = self.record(id).await?;
@@ -101,15 +116,15 @@ impl Engine {
             let tree = open()?;
             let place = tree.place(Path::new(&path))?;
             let (shown, _) = look(&id, &place, &path)?;
-            let rebased = if path.ends_with("/.") || path == "." { "." } else { shown.name.as_str() }.to_owned();
+            let rebased = if path.ends_with("/.") || path == "." { "" } else { shown.name.as_str() }.to_owned();
             describe(shown);
             let options = PackOptions {
-                name: Some(rebased.trim_matches('/').to_owned()).filter(|name| !name.is_empty()),
+                rename: Some(rebased.trim_matches('/').into()),
                 follow: means_directory(&path),
-                id_shift: tree.id_shift,
+                ids: tree.ids,
                 ..PackOptions::default()
             };
-            archive::pack(&place.root, &place.path, &mut sink, &options)?;
+            archive::pack(&place.root, place.path.as_os_str(), &mut sink, &options)?;
             sink.flush().map_err(|e| Failure::host("cannot send the archive").because(e))
         })
         .await
@@ -142,12 +157,14 @@ impl Engine {
             }
             let directory = handle.open_dir().map_err(missing(&id, &path))?;
             let options = ExtractOptions {
-                id_shift: tree.id_shift,
-                keep_kind,
-                keep_owner: copy_owner,
-                ..ExtractOptions::for_copy()
+                absolute_names: AbsoluteNames::FromTop,
+                ids: tree.ids,
+                owner: (!copy_owner).then_some((0, 0)),
+                devices: true,
+                keep_kinds: keep_kind,
+                ..ExtractOptions::default()
             };
-            archive::extract_into(&directory, source, &options).map(drop)
+            as_owner_of(&tree, move || archive::extract_into(&directory, source, &options).map(drop))
         })
         .await
     }
@@ -162,8 +179,8 @@ impl Engine {
             let mut layers = vec![data.join("upper")];
             layers.extend(super::start::lowers(&shared, &record));
             let root = super::tree::image_root(&layers)?;
-            let options = PackOptions { name: Some(".".to_owned()), ..PackOptions::default() };
-            archive::pack(&root, Path::new("/"), &mut sink, &options)?;
+            let options = PackOptions { rename: Some(OsString::new()), ..PackOptions::default() };
+            archive::pack(&root, OsStr::new("/"), &mut sink, &options)?;
             sink.flush().map_err(|e| Failure::host("cannot send the archive").because(e))
         })
         .await

@@ -8,19 +8,22 @@ use super::mounts;
 use super::start;
 use crate::record::ContainerRecord;
 use crate::shared::Shared;
-use haven_image::archive::{self, ExtractOptions, PackOptions};
+use super::confinement::ID_RANGE_SIZE;
+use haven_image::archive::{self, ExtractOptions, IdShift, PackOptions};
 use haven_spec::{Failure, MountSource, Outcome};
 use haven_sys::root::{FileKind, Root};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use std::os::fd::OwnedFd;
-use std::io::BufWriter;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// A tree and where in it a path of the container is.
 pub(crate) struct Tree {
     pub(crate) root: Root,
-    /// What is to be added to a container's id to get the id in this tree.
-    pub(crate) id_shift: u32,
+    /// The container's ids in this tree; `None`: as they are.
+    pub(crate) ids: Option<IdShift>,
+    /// The container's root in this tree.
+    pub(crate) root_owner: u32,
     stopped_mounts: Vec<(PathBuf, PathBuf, bool)>,
 }
 
@@ -39,8 +42,9 @@ impl Tree {
         };
         if let Some(pid) = pid {
             let root = Root::open(format!("/proc/{pid}/root")).map_err(failed)?;
-            let id_shift = record.id_slot.map_or(0, |slot| shared.config.id_base + slot * super::confinement::ID_RANGE_SIZE);
-            return Ok(Self { root, id_shift, stopped_mounts: Vec::new() });
+            let base = record.id_slot.map(|slot| shared.config.id_base + slot * ID_RANGE_SIZE);
+            let ids = base.map(|first| IdShift::new(first, ID_RANGE_SIZE)).transpose()?;
+            return Ok(Self { root, ids, root_owner: base.unwrap_or(0), stopped_mounts: Vec::new() });
         }
         let data = shared.config.container_data(&record.id);
         let overlay = overlay(&start::lowers(shared, record), Some((&data.join("upper"), &data.join("work"))))?;
@@ -55,7 +59,7 @@ impl Tree {
             };
             Some((mounts::clean(&mount.target), source, mount.readonly))
         });
-        Ok(Self { root, id_shift: 0, stopped_mounts: stopped_mounts.collect() })
+        Ok(Self { root, ids: None, root_owner: 0, stopped_mounts: stopped_mounts.collect() })
     }
 
     /// Where `path` leads: the tree itself, or a volume of a container that doesn't run.
@@ -122,10 +126,11 @@ pub(crate) fn copy_directory(image: &Root, from: &Path, to: &Path) -> Outcome<()
     let (reader, writer) = std::io::pipe().map_err(|e| Failure::host("cannot make a pipe").because(e))?;
     std::thread::scope(|scope| {
         let packing = scope.spawn(move || {
-            let options = PackOptions { name: Some(".".to_owned()), follow: true, ..PackOptions::default() };
-            archive::pack(image, from, &mut BufWriter::new(writer), &options)
+            let options = PackOptions { rename: Some(OsString::new()), follow: true, ..PackOptions::default() };
+            let mut writer = writer;
+            archive::pack(image, from.as_os_str(), &mut writer, &options)
         });
-        let unpacked = archive::extract_into(target.top(), reader, &ExtractOptions::for_copy());
+        let unpacked = archive::extract_into(target.top(), reader, &ExtractOptions { devices: true, ..ExtractOptions::default() });
         let packed = packing.join().unwrap_or_else(|_| Err(Failure::internal("copying was cut short")));
         unpacked.map(drop).and(packed.map(drop))
     })
