@@ -8,8 +8,10 @@ mod rust_source;
 mod setup;
 mod tidy;
 mod tree;
+mod vm;
 
 use setup::{Mode, Purpose};
+use std::path::Path;
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -19,7 +21,8 @@ usage: cargo xtask <task>
   tidy --sizes    and list the files and functions that have grown long
   setup           install what is missing to test and measure (Debian, as root; otherwise says what to run)
   setup --demo    only what the demonstration needs
-  setup --check   only say what is missing";
+  setup --check   only say what is missing
+  vm              check target/haven on Debian's kernel with cgroup v2, in a virtual machine";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["tidy"] => tidy::run(false),
         ["tidy", "--sizes"] => tidy::run(true),
+        ["vm"] => vm::run(Path::new(".")),
         ["setup"] => setup::run(Purpose::Test, Mode::Install),
         ["setup", "--demo"] => setup::run(Purpose::Demo, Mode::Install),
         ["setup", "--check"] => setup::run(Purpose::Test, Mode::Check),

@@ -347,7 +347,7 @@ mod tests {
             let mut file = fs::OpenOptions::new().create(true).append(true).open(&self.newest).unwrap();
             for number in numbers {
                 let stream = if number % 2 == 0 { "stdout" } else { "stderr" };
-                writeln!(file, r#"{{"log":"line {number}\\n","stream":"{stream}","time":"2026-01-01T00:00:{:02}.5Z"}}"#, number % 60).unwrap();
+                writeln!(file, r#"{{"log":"line {number}\n","stream":"{stream}","time":"2026-01-01T00:00:{:02}.5Z"}}"#, number % 60).unwrap();
             }
         }
 
