@@ -9,6 +9,7 @@ use crate::record::{ContainerRecord, Write};
 use crate::request::{CreateContainer, CreateVolume, CreatedContainer};
 use crate::shared::Shared;
 use crate::view::MountKind;
+use haven_image::Image;
 use haven_spec::{ContainerId, ContainerSpec, Failure, MountSource, MountSpec, Outcome, VolumeName};
 use std::fs;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub(crate) async fn create(shared: &Arc<Shared>, request: CreateContainer) -> Ou
 fn make(shared: &Shared, request: CreateContainer) -> Outcome<(ContainerRecord, Vec<String>)> {
     let image = shared.images.resolve(&request.spec.image)?;
     if let Some(platform) = &request.platform {
-        image.check_platform(platform)?;
+        check_platform(&image, platform)?;
     }
     let mut spec = request.spec;
     spec.mounts.extend(inherited(shared, &spec)?);
@@ -57,6 +58,22 @@ fn make(shared: &Shared, request: CreateContainer) -> Outcome<(ContainerRecord, 
     }
 }
 
+/// `os/arch[/variant]`, as far as it is given.
+fn check_platform(image: &Image, wanted: &str) -> Outcome<()> {
+    let config = &image.config;
+    let has = [config.os.as_str(), config.architecture.as_str(), config.variant.as_str()];
+    let differs = wanted.split('/').zip(has).any(|(wanted, has)| !wanted.is_empty() && !has.is_empty() && wanted != has);
+    if differs {
+        return Err(Failure::not_found(format!(
+            "image with reference {} was found but its platform ({}/{}) does not match the specified platform ({wanted})",
+            image.shown(),
+            config.os,
+            config.architecture
+        )));
+    }
+    Ok(())
+}
+
 /// Id range, volumes, directories, and last the record.
 fn furnish(shared: &Shared, record: &mut ContainerRecord) -> Outcome<()> {
     if confinement::has_own_user_namespace(&record.spec.security) {
@@ -71,7 +88,9 @@ fn furnish(shared: &Shared, record: &mut ContainerRecord) -> Outcome<()> {
     }
     let data = shared.config.container_data(&record.id);
     let made = fs::create_dir_all(data.join("upper")).and_then(|()| fs::create_dir(data.join("work")));
-    made.map_err(|e| Failure::host(format!("cannot make the container's directory `{}`", data.display())).because(e))?;
+    made.map_err(|e| {
+        Failure::host(format!("cannot make the container's directory `{}`", data.display())).because(e)
+    })?;
     for mount in &record.spec.mounts {
         let MountSource::Volume { name, anonymous, populate, subpath } = &mount.source else { continue };
         let request = CreateVolume { name: Some(name.clone()), ..CreateVolume::default() };
@@ -109,8 +128,10 @@ fn joined_slot(shared: &Shared, spec: &ContainerSpec) -> Outcome<Option<Option<u
     let Some(first) = slots.next().transpose()? else { return Ok(None) };
     for other in slots {
         if other? != first {
-            return Err(Failure::invalid("cannot join namespaces of containers with different user namespaces")
-                .hint("join one container only, or use --userns host for all of them"));
+            return Err(Failure::invalid(
+                "cannot join namespaces of containers with different user namespaces",
+            )
+            .hint("join one container only, or use --userns host for all of them"));
         }
     }
     Ok(Some(first))
@@ -123,11 +144,12 @@ fn fill(shared: &Shared, record: &ContainerRecord, name: &VolumeName, mount: &Mo
     if !empty {
         return Ok(());
     }
-    let lowers = crate::container::start::lowers(shared, record);
+    let lowers = crate::container::start::lowers(shared, record)?;
     let image = tree::image_root(&lowers)?;
     let target = mounts::clean(&mount.target);
-    tree::copy_directory(&image, &target, &content)
-        .map_err(|failure| failure.context(format!("cannot fill volume `{name}` from the image's `{}`", target.display())))
+    tree::copy_directory(&image, &target, &content).map_err(|failure| {
+        failure.context(format!("cannot fill volume `{name}` from the image's `{}`", target.display()))
+    })
 }
 
 /// What `--volumes-from` brings along.
@@ -137,7 +159,9 @@ fn inherited(shared: &Shared, spec: &ContainerSpec) -> Outcome<Vec<MountSpec>> {
         let (name, readonly) = match wanted.rsplit_once(':') {
             Some((name, "ro")) => (name, true),
             Some((name, "rw")) => (name, false),
-            Some((_, mode)) => return Err(Failure::invalid(format!("invalid mode for volumes-from: {mode}"))),
+            Some((_, mode)) => {
+                return Err(Failure::invalid(format!("invalid mode for volumes-from: {mode}")));
+            }
             None => (wanted.as_str(), false),
         };
         let view = shared.registry.find(name)?.view();
@@ -145,7 +169,10 @@ fn inherited(shared: &Shared, spec: &ContainerSpec) -> Outcome<Vec<MountSpec>> {
         for mount in &view.spec.mounts {
             let target = mounts::clean(&mount.target);
             let own = |other: &MountSpec| mounts::clean(&other.target) == target;
-            if shown.iter().any(|view| view.destination == target) && !spec.mounts.iter().any(own) && !found.iter().any(own) {
+            if shown.iter().any(|view| view.destination == target)
+                && !spec.mounts.iter().any(own)
+                && !found.iter().any(own)
+            {
                 let mut mount = mount.clone();
                 mount.readonly |= readonly;
                 if let MountSource::Volume { anonymous, .. } = &mut mount.source {

@@ -13,14 +13,17 @@ use crate::record::{ContainerRecord, Stage};
 use crate::recovery;
 use crate::registry::Handle;
 use crate::request::{
-    AttachContainer, Change, ContainerSize, CreateContainer, CreateVolume, CreatedContainer, ExecSpec, LogQuery, ProcessTable,
-    Pruned, RemoveContainer, StatsSample, StopContainer, UpdateContainer, WaitCondition,
+    AttachContainer, Change, ContainerSize, CreateContainer, CreateVolume, CreatedContainer, ExecSpec,
+    LogQuery, ProcessTable, Pruned, RemoveContainer, StatsSample, StopContainer, UpdateContainer,
+    WaitCondition,
 };
 use crate::shared::Shared;
 use crate::stream::{Attached, Waiter};
 use crate::view::{ContainerView, ExecView, NetworkView, VolumeView};
 use haven_image::{Image, Store};
-use haven_spec::{ContainerId, ContainerName, ContainerState, ExecId, Failure, ImageId, Outcome, Signal, VolumeName};
+use haven_spec::{
+    ContainerId, ContainerName, ContainerState, ExecId, Failure, ImageId, Outcome, Signal, VolumeName,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use task::blocking;
@@ -65,7 +68,8 @@ pub(crate) fn random() -> [u8; 32] {
     let mut filled = 0;
     while filled < bytes.len() {
         // Only interruption by a signal can fail such a short request; it is tried again.
-        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()).unwrap_or(0);
+        filled +=
+            rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()).unwrap_or(0);
     }
     bytes
 }
@@ -122,8 +126,11 @@ impl Engine {
 
     pub fn info(&self) -> EngineInfo {
         let views = self.containers();
-        let count = |wanted: fn(&ContainerState) -> bool| views.iter().filter(|view| wanted(&view.state)).count();
-        let running = count(|state| matches!(state, ContainerState::Running { .. } | ContainerState::Restarting { .. }));
+        let count =
+            |wanted: fn(&ContainerState) -> bool| views.iter().filter(|view| wanted(&view.state)).count();
+        let running = count(|state| {
+            matches!(state, ContainerState::Running { .. } | ContainerState::Restarting { .. })
+        });
         let paused = count(|state| matches!(state, ContainerState::Paused { .. }));
         EngineInfo {
             id: self.installation.id.clone(),
@@ -135,7 +142,7 @@ impl Engine {
             data_root: self.shared.config.data_root.clone(),
             cgroup_v2: self.shared.cgroups.version() == haven_runtime::cgroup::Version::Unified,
             controllers: self.shared.cgroups.controllers().map(str::to_owned).collect(),
-            landlock: haven_runtime::landlock::abi().is_some(),
+            landlock: haven_runtime::landlock::is_available(),
         }
     }
 
@@ -231,7 +238,9 @@ impl Engine {
         let handle = self.handle(id)?;
         let live = handle.ask(Command::Live).await?;
         let record = self.record(id).await?;
-        let base = record.id_slot.map_or(0, |slot| self.shared.config.id_base + slot * crate::container::confinement::ID_RANGE_SIZE);
+        let base = record.id_slot.map_or(0, |slot| {
+            self.shared.config.id_base + slot * crate::container::confinement::ID_RANGE_SIZE
+        });
         let arguments = ps_arguments.to_owned();
         blocking(move || top::table(&live, &arguments, base)).await
     }
@@ -241,7 +250,7 @@ impl Engine {
         let shared = Arc::clone(&self.shared);
         blocking(move || {
             let upper = shared.config.container_data(&record.id).join("upper");
-            changes::list(&upper, &crate::container::start::lowers(&shared, &record))
+            changes::list(&upper, &crate::container::start::lowers(&shared, &record)?)
         })
         .await
     }
@@ -251,7 +260,8 @@ impl Engine {
         let shared = Arc::clone(&self.shared);
         blocking(move || {
             let mut size = changes::written_bytes(&shared.config.container_data(&record.id).join("upper"))?;
-            size.rootfs_bytes = size.rw_bytes + shared.images.image(&record.image_id).map_or(0, |image| image.size_bytes);
+            size.rootfs_bytes =
+                size.rw_bytes + shared.images.get(&record.image_id).map_or(0, |image| image.size_bytes);
             Ok(size)
         })
         .await
@@ -261,7 +271,10 @@ impl Engine {
     pub async fn prune_containers(&self, keep: impl Fn(&ContainerView) -> bool) -> Outcome<Pruned> {
         let mut pruned = Pruned::default();
         for view in self.containers() {
-            let idle = matches!(view.state, ContainerState::Created | ContainerState::Exited { .. } | ContainerState::Dead { .. });
+            let idle = matches!(
+                view.state,
+                ContainerState::Created | ContainerState::Exited { .. } | ContainerState::Dead { .. }
+            );
             if !idle || keep(&view) {
                 continue;
             }
@@ -406,7 +419,12 @@ impl Engine {
 }
 
 /// What `create` made before the first record; taken back when a later step fails.
-pub(crate) fn new_record(image: &Image, id: ContainerId, name: ContainerName, spec: haven_spec::ContainerSpec) -> ContainerRecord {
+pub(crate) fn new_record(
+    image: &Image,
+    id: ContainerId,
+    name: ContainerName,
+    spec: haven_spec::ContainerSpec,
+) -> ContainerRecord {
     ContainerRecord {
         id,
         name,
@@ -435,4 +453,3 @@ pub(crate) fn choose_name(shared: &Shared, id: &ContainerId) -> Outcome<Containe
     }
     Err(Failure::internal("cannot find a free name").hint("give one with --name"))
 }
-

@@ -64,7 +64,7 @@ impl EventLog {
         }
         ring.push_back(Arc::clone(&event));
         // Nobody listening is no error. Sent under the lock so that `listen` misses and repeats nothing.
-        let _ = self.sender.send(event);
+        drop(self.sender.send(event));
     }
 
     /// The kept events, oldest first, and everything from then on.

@@ -83,17 +83,25 @@ impl Execs {
         match view.state.word() {
             "running" => {}
             "paused" => {
-                return Err(Failure::conflict(format!("Container {} is paused, unpause the container before exec", view.id)));
+                return Err(Failure::conflict(format!(
+                    "Container {} is paused, unpause the container before exec",
+                    view.id
+                )));
             }
             "restarting" => {
-                return Err(Failure::conflict(format!("Container {} is restarting, wait until the container is running", view.id)));
+                return Err(Failure::conflict(format!(
+                    "Container {} is restarting, wait until the container is running",
+                    view.id
+                )));
             }
             _ => return Err(Failure::conflict(format!("container {} is not running", view.id))),
         }
         let id = ExecId::from_bytes(random);
         let mut entries = self.lock();
         if entries.len() >= EXEC_LIMIT {
-            return Err(Failure::host(format!("more than {EXEC_LIMIT} execs are under way or were not started")));
+            return Err(Failure::host(format!(
+                "more than {EXEC_LIMIT} execs are under way or were not started"
+            )));
         }
         entries.insert(id.clone(), Entry { container: view.id.clone(), spec, state: ExecState::Created });
         Ok(id)
@@ -142,11 +150,22 @@ impl Process {
 }
 
 /// Starts `spec` in a running container.
-pub(crate) async fn begin(shared: &Arc<Shared>, container: &ContainerId, spec: &ExecSpec, attach: bool) -> Outcome<Process> {
+pub(crate) async fn begin(
+    shared: &Arc<Shared>,
+    container: &ContainerId,
+    spec: &ExecSpec,
+    attach: bool,
+) -> Outcome<Process> {
     begin_as(shared, container, spec, attach, &ExecId::from_bytes(&random())).await
 }
 
-async fn begin_as(shared: &Arc<Shared>, container: &ContainerId, spec: &ExecSpec, attach: bool, id: &ExecId) -> Outcome<Process> {
+async fn begin_as(
+    shared: &Arc<Shared>,
+    container: &ContainerId,
+    spec: &ExecSpec,
+    attach: bool,
+    id: &ExecId,
+) -> Outcome<Process> {
     let handle = shared.registry.get(container)?;
     let view = handle.view();
     let live = handle.ask(Command::Live).await?;
@@ -178,7 +197,13 @@ async fn begin_as(shared: &Arc<Shared>, container: &ContainerId, spec: &ExecSpec
     Ok(Process { pid, pidfd, keeper, attached, exit: watch_exit(watch)? })
 }
 
-fn request(view: &ContainerView, live: &Live, spec: &ExecSpec, id: &ExecId, run_dir: std::path::PathBuf) -> Outcome<ExecRequest> {
+fn request(
+    view: &ContainerView,
+    live: &Live,
+    spec: &ExecSpec,
+    id: &ExecId,
+    run_dir: std::path::PathBuf,
+) -> Outcome<ExecRequest> {
     let mut security = view.spec.security.clone();
     if spec.privileged {
         security.privileged = true;
@@ -195,7 +220,9 @@ fn request(view: &ContainerView, live: &Live, spec: &ExecSpec, id: &ExecId, run_
     if spec.tty && !env.iter().any(|entry| entry.starts_with("TERM=")) {
         env.push("TERM=xterm".into());
     }
-    let working_dir = [spec.working_dir.as_str(), view.spec.working_dir.as_str(), "/"].into_iter().find(|dir| !dir.is_empty());
+    let working_dir = [spec.working_dir.as_str(), view.spec.working_dir.as_str(), "/"]
+        .into_iter()
+        .find(|dir| !dir.is_empty());
     let user = if spec.user.is_empty() { &view.spec.user } else { &spec.user };
     Ok(ExecRequest {
         exec_id: id.to_string(),

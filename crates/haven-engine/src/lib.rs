@@ -30,19 +30,19 @@ pub use engine::{ByteSink, ByteSource, Engine, EngineInfo};
 pub use event::{Event, EventLog, EventObject};
 pub use haven_network::{Foreign, Status as NetworkStatus};
 pub use haven_runtime::cgroup::Stats as CgroupStats;
-pub use haven_runtime::landlock::abi as landlock_abi;
-pub use haven_runtime::{oci_command, run_spawner};
+pub use haven_runtime::landlock::is_available as landlock_is_available;
+// RUN_SPAWNER
 pub use images::{ImageChange, LoadProgress};
 pub use log::LogReader;
 pub use request::{
     AttachContainer, Change, ChangeKind, CommitContainer, ContainerSize, CreateContainer, CreateVolume,
-    CreatedContainer, ExecSpec, InterfaceCounters, LogLine, LogQuery, OutputKind, PathStat, ProcessTable, Pruned,
-    RemoveContainer, StatsSample, StopContainer, UpdateContainer, WaitCondition,
+    CreatedContainer, ExecSpec, InterfaceCounters, LogLine, LogQuery, OutputKind, PathStat, ProcessTable,
+    Pruned, RemoveContainer, StatsSample, StopContainer, UpdateContainer, WaitCondition,
 };
 pub use stream::{Attached, InputSink, OutputStream, Waiter};
 pub use view::{
-    ContainerFiles, ContainerView, EndpointView, ExecView, Health, HealthRun, MountKind, MountView, NetworkView,
-    PublishedPort, VolumeView,
+    ContainerFiles, ContainerView, EndpointView, ExecView, Health, HealthRun, MountKind, MountView,
+    NetworkView, PublishedPort, VolumeView,
 };
 
 pub use haven_image as image;

@@ -129,7 +129,10 @@ impl Reading {
         use haven_spec::ContainerState::{Created, Paused, Restarting, Running};
         // A sender that is gone means the container was removed.
         self.view.has_changed().is_ok()
-            && matches!(self.view.borrow().state, Created | Running { .. } | Paused { .. } | Restarting { .. })
+            && matches!(
+                self.view.borrow().state,
+                Created | Running { .. } | Paused { .. } | Restarting { .. }
+            )
     }
 
     fn watcher(&self) -> Result<Watcher, Stop> {
@@ -347,7 +350,12 @@ mod tests {
             let mut file = fs::OpenOptions::new().create(true).append(true).open(&self.newest).unwrap();
             for number in numbers {
                 let stream = if number % 2 == 0 { "stdout" } else { "stderr" };
-                writeln!(file, r#"{{"log":"line {number}\n","stream":"{stream}","time":"2026-01-01T00:00:{:02}.5Z"}}"#, number % 60).unwrap();
+                writeln!(
+                    file,
+                    r#"{{"log":"line {number}\n","stream":"{stream}","time":"2026-01-01T00:00:{:02}.5Z"}}"#,
+                    number % 60
+                )
+                .unwrap();
             }
         }
 
@@ -362,7 +370,12 @@ mod tests {
             let mut reader = LogReader::open(self.newest.clone(), query, receiver);
             let mut lines = Vec::new();
             while let Some(batch) = reader.batches.blocking_recv() {
-                lines.extend(batch.unwrap().into_iter().map(|line| String::from_utf8(line.text).unwrap().trim().to_owned()));
+                lines.extend(
+                    batch
+                        .unwrap()
+                        .into_iter()
+                        .map(|line| String::from_utf8(line.text).unwrap().trim().to_owned()),
+                );
             }
             lines
         }
@@ -374,7 +387,8 @@ mod tests {
         }
     }
 
-    const ALL: LogQuery = LogQuery { stdout: true, stderr: true, follow: false, since_ns: None, until_ns: None, tail: None };
+    const ALL: LogQuery =
+        LogQuery { stdout: true, stderr: true, follow: false, since_ns: None, until_ns: None, tail: None };
 
     #[test]
     fn lines_come_in_order_across_rotated_files() {

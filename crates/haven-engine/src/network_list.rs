@@ -46,7 +46,8 @@ pub(crate) fn find(shared: &Shared, wanted: &str, created_at_ns: i64) -> Outcome
     if let Some(found) = list.iter().find(|network| network.name == wanted_name || network.id == wanted) {
         return Ok(found.clone());
     }
-    let mut matching = list.into_iter().filter(|network| !wanted.is_empty() && network.id.starts_with(wanted));
+    let mut matching =
+        list.into_iter().filter(|network| !wanted.is_empty() && network.id.starts_with(wanted));
     match (matching.next(), matching.next()) {
         (Some(found), None) => Ok(found),
         _ => Err(Failure::not_found(format!("network {wanted} not found"))),

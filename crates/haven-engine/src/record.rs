@@ -4,7 +4,9 @@
 //! reboot by construction. A record is written before what it speaks of is announced, and deleted before what it
 //! speaks of is; what then lies about without a record is garbage, found at start.
 
-use haven_spec::{ContainerId, ContainerName, ContainerSpec, Digest, Exit, Failure, ImageId, Outcome, VolumeName};
+use haven_spec::{
+    ContainerId, ContainerName, ContainerSpec, Digest, Exit, Failure, ImageId, Outcome, VolumeName,
+};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,14 +17,22 @@ const CONTAINERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("conta
 const VOLUMES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("volumes");
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 
+/// Thousands of records fit, and all of them are in memory anyway.
+const CACHE_BYTES: usize = 4 << 20;
+
 /// How a container stood when its record was last written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "lowercase")]
 pub(crate) enum Stage {
     Created,
     /// Started, and to be found again in the run directory; after a reboot it is not there and has ended.
-    Started { started_at_ns: i64 },
-    Exited { exit: Exit, started_at_ns: i64 },
+    Started {
+        started_at_ns: i64,
+    },
+    Exited {
+        exit: Exit,
+        started_at_ns: i64,
+    },
     Removing,
 }
 
@@ -80,7 +90,9 @@ fn failed(what: &str) -> impl Fn(redb::Error) -> Failure {
 
 impl Records {
     pub(crate) fn open(path: &Path) -> Outcome<Self> {
-        let database = Database::create(path).map_err(|error| {
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_BYTES);
+        let database = builder.create(path).map_err(|error| {
             Failure::host(format!("cannot open the state database `{}`", path.display()))
                 .because(error)
                 .hint("another daemon may be using this data directory; give each its own --data-root")
@@ -90,7 +102,11 @@ impl Records {
         Ok(records)
     }
 
-    fn write(&self, write: Write, change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>) -> Outcome<()> {
+    fn write(
+        &self,
+        write: Write,
+        change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Outcome<()> {
         let attempt = || -> Result<(), redb::Error> {
             let mut transaction = self.database.begin_write()?;
             if write == Write::Derivable {
@@ -106,8 +122,15 @@ impl Records {
         attempt().map_err(failed("write"))
     }
 
-    fn put(&self, table: TableDefinition<'static, &'static str, &'static [u8]>, key: &str, value: &impl Serialize, write: Write) -> Outcome<()> {
-        let bytes = serde_json::to_vec(value).map_err(|e| Failure::internal("cannot encode a record").because(e))?;
+    fn put(
+        &self,
+        table: TableDefinition<'static, &'static str, &'static [u8]>,
+        key: &str,
+        value: &impl Serialize,
+        write: Write,
+    ) -> Outcome<()> {
+        let bytes =
+            serde_json::to_vec(value).map_err(|e| Failure::internal("cannot encode a record").because(e))?;
         self.write(write, |transaction| {
             transaction.open_table(table)?.insert(key, bytes.as_slice())?;
             Ok(())
@@ -122,14 +145,19 @@ impl Records {
     }
 
     /// Every record that can be read; one that can't is reported and left in place.
-    fn all<T: DeserializeOwned>(&self, table: TableDefinition<'static, &'static str, &'static [u8]>) -> Outcome<Vec<T>> {
+    fn all<T: DeserializeOwned>(
+        &self,
+        table: TableDefinition<'static, &'static str, &'static [u8]>,
+    ) -> Outcome<Vec<T>> {
         let read = || -> Result<Vec<T>, redb::Error> {
             let mut found = Vec::new();
             for entry in self.database.begin_read()?.open_table(table)?.iter()? {
                 let (key, value) = entry?;
                 match serde_json::from_slice(value.value()) {
                     Ok(record) => found.push(record),
-                    Err(error) => tracing::error!(key = key.value(), %error, "a record cannot be read and is left alone"),
+                    Err(error) => {
+                        tracing::error!(key = key.value(), %error, "a record cannot be read and is left alone")
+                    }
                 }
             }
             Ok(found)
@@ -162,13 +190,18 @@ impl Records {
     }
 
     /// A fact about this installation (its id, when it was made), made once by `make`.
-    pub(crate) fn fact<T: DeserializeOwned + Serialize>(&self, key: &'static str, make: impl FnOnce() -> T) -> Outcome<T> {
+    pub(crate) fn fact<T: DeserializeOwned + Serialize>(
+        &self,
+        key: &'static str,
+        make: impl FnOnce() -> T,
+    ) -> Outcome<T> {
         let read = || -> Result<Option<Vec<u8>>, redb::Error> {
             let table = self.database.begin_read()?.open_table(FACTS)?;
             Ok(table.get(key)?.map(|value| value.value().to_vec()))
         };
         if let Some(bytes) = read().map_err(failed("read"))? {
-            return serde_json::from_slice(&bytes).map_err(|e| Failure::internal(format!("the fact `{key}` cannot be read")).because(e));
+            return serde_json::from_slice(&bytes)
+                .map_err(|e| Failure::internal(format!("the fact `{key}` cannot be read")).because(e));
         }
         let value = make();
         self.put(FACTS, key, &value, Write::Durable)?;

@@ -44,7 +44,7 @@ pub(crate) fn open(config: EngineConfig) -> Outcome<Arc<Shared>> {
     make_directory(&config.run_root, 0o711)?;
     make_directory(&config.run_root.join("containers"), 0o711)?;
     let records = Arc::new(Records::open(&config.data_root.join("state.redb"))?);
-    let images = Arc::new(Store::open(&config.data_root.join("images"))?);
+    let images = Arc::new(Store::open(&config.data_root.join("images"), crate::clock::now_ns)?);
     let volumes = Volumes::open(config.data_root.join("volumes"), Arc::clone(&records))?;
     let remembered = records.fact::<Option<Ipv4Net>>("address-pool", || config.address_pool)?;
     let network = Network::open(NetworkConfig {
@@ -117,8 +117,8 @@ fn gather(shared: &Arc<Shared>) -> Outcome<Vec<(ContainerRecord, Recovered)>> {
                 if let Recovered::Running { endpoint: Some(endpoint), .. } = &recovered {
                     let mut numbers = shared.numbers();
                     drop(numbers.addresses.claim(endpoint.ipv4));
-                    drop(numbers.identities.claim(endpoint.identity));
-                    endpoints.push(endpoint.clone());
+                    numbers.identities.claim(endpoint.identity);
+                    endpoints.push(Endpoint::clone(endpoint));
                 }
                 found.push((record, recovered));
             }
@@ -156,7 +156,12 @@ async fn take_up_one(shared: &Arc<Shared>, mut record: ContainerRecord, found: R
             return;
         }
         Recovered::Ended { exit, started_at_ns } => {
-            let exit = Exit { code: exit.code, oom_killed: exit.oom_killed, error: None, finished_at_ns: exit.finished_at_ns };
+            let exit = Exit {
+                code: exit.code,
+                oom_killed: exit.oom_killed,
+                error: None,
+                finished_at_ns: exit.finished_at_ns,
+            };
             record.stage = Stage::Exited { exit, started_at_ns };
             let (worker, copy) = (Arc::clone(shared), record.clone());
             let fleeting = record.spec.auto_remove;
@@ -173,7 +178,8 @@ async fn take_up_one(shared: &Arc<Shared>, mut record: ContainerRecord, found: R
         }
         Recovered::Nothing if was_started => {
             // The host went down under it: what its exit status would have been is not known.
-            let started_at_ns = if let Stage::Started { started_at_ns } = record.stage { started_at_ns } else { 0 };
+            let started_at_ns =
+                if let Stage::Started { started_at_ns } = record.stage { started_at_ns } else { 0 };
             let exit = Exit {
                 code: 255,
                 oom_killed: false,
@@ -190,13 +196,22 @@ async fn take_up_one(shared: &Arc<Shared>, mut record: ContainerRecord, found: R
     let stopped_by_user = record.stopped_by_user;
     let handle = Task::spawn(shared, record, Found::Resting);
     let again = match policy {
-        RestartPolicy::Always => ended || matches!(handle.view().state, haven_spec::ContainerState::Exited { .. }),
+        RestartPolicy::Always => {
+            ended || matches!(handle.view().state, haven_spec::ContainerState::Exited { .. })
+        }
         RestartPolicy::UnlessStopped => ended && !stopped_by_user,
         RestartPolicy::OnFailure { .. } => ended && exit_code != 0 && !stopped_by_user,
         RestartPolicy::No => false,
     };
     let outcome = if fleeting && ended {
-        handle.ask(|reply| crate::container::command::Command::Remove(RemoveContainer { force: true, volumes: true }, reply)).await
+        handle
+            .ask(|reply| {
+                crate::container::command::Command::Remove(
+                    RemoveContainer { force: true, volumes: true },
+                    reply,
+                )
+            })
+            .await
     } else if again {
         handle.ask(crate::container::command::Command::Start).await
     } else {
@@ -227,7 +242,8 @@ fn collect_garbage(shared: &Shared) {
     for entry in fs::read_dir(trash).into_iter().flatten().flatten() {
         drop(fs::remove_dir_all(entry.path()));
     }
-    let groups = GroupPath::parse(&shared.config.cgroup_parent).and_then(|parent| shared.cgroups.children(&parent));
+    let groups =
+        GroupPath::parse(&shared.config.cgroup_parent).and_then(|parent| shared.cgroups.children(&parent));
     for name in groups.unwrap_or_default() {
         if ContainerId::parse(&name).is_err() || known.contains(&name) {
             continue;
@@ -244,6 +260,6 @@ fn collect_garbage(shared: &Shared) {
 /// A process of a launch that nobody was told of.
 fn kill_stray(run_dir: &Path) {
     if let Ok((_, pidfd)) = haven_runtime::Keeper::of_container(run_dir).identify() {
-        drop(rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL));
+        rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL).ok();
     }
 }

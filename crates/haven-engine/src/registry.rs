@@ -25,7 +25,10 @@ impl Handle {
     }
 
     /// Sends the command that `make` builds around a reply and waits for the answer.
-    pub(crate) async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Outcome<T>>) -> Command) -> Outcome<T> {
+    pub(crate) async fn ask<T>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<Outcome<T>>) -> Command,
+    ) -> Outcome<T> {
         let (reply, answer) = oneshot::channel();
         let gone = || no_such(self.view.borrow().id.as_str());
         self.mailbox.send(make(reply)).await.map_err(|_| gone())?;

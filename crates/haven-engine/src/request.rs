@@ -1,7 +1,6 @@
 //! What callers ask of the engine: typed, without any wire format.
 
-use crate::view::PublishedPort;
-use haven_spec::{ContainerName, ContainerSpec, NetworkName, PortKey, RestartPolicy, Signal, VolumeName};
+use haven_spec::{ContainerName, ContainerSpec, RestartPolicy, Signal, VolumeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -180,9 +179,6 @@ pub struct InterfaceCounters {
     pub tx_dropped: u64,
 }
 
-/// A container's ports and addresses for `port`.
-pub type Publications = BTreeMap<PortKey, Vec<PublishedPort>>;
-
 /// What ended up removed by a prune.
 #[derive(Debug, Clone, Default)]
 pub struct Pruned {
@@ -206,6 +202,3 @@ pub struct ContainerSize {
     /// With its image.
     pub rootfs_bytes: u64,
 }
-
-/// A network to be connected to, by name.
-pub type NetworkChoice = NetworkName;

@@ -42,8 +42,20 @@ impl Shared {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn tell(&self, object: EventObject, action: &str, id: &str, attributes: BTreeMap<String, String>) {
-        self.events.tell(Event { object, action: action.to_owned(), id: id.to_owned(), attributes, time_ns: clock::now_ns() });
+    pub(crate) fn tell(
+        &self,
+        object: EventObject,
+        action: &str,
+        id: &str,
+        attributes: BTreeMap<String, String>,
+    ) {
+        self.events.tell(Event {
+            object,
+            action: action.to_owned(),
+            id: id.to_owned(),
+            attributes,
+            time_ns: clock::now_ns(),
+        });
     }
 
     /// The newest file of a container's log.
@@ -61,18 +73,26 @@ impl Shared {
     }
 
     /// Writes a container's record where it belongs: a fleeting one's into its run directory.
-    pub(crate) fn save_container(&self, record: &ContainerRecord, write: Write, fleeting: bool) -> Outcome<()> {
+    pub(crate) fn save_container(
+        &self,
+        record: &ContainerRecord,
+        write: Write,
+        fleeting: bool,
+    ) -> Outcome<()> {
         if !fleeting {
             return self.records.put_container(record, write);
         }
         let directory = self.config.container_run(&record.id);
-        let text = serde_json::to_vec(record).map_err(|e| Failure::internal("cannot encode a record").because(e))?;
+        let text =
+            serde_json::to_vec(record).map_err(|e| Failure::internal("cannot encode a record").because(e))?;
         let save = || -> std::io::Result<()> {
             std::fs::create_dir_all(&directory)?;
             std::fs::write(directory.join("record.new"), &text)?;
             std::fs::rename(directory.join("record.new"), directory.join(FLEETING_RECORD))
         };
-        save().map_err(|e| Failure::host(format!("cannot write the record of container {}", record.id)).because(e))
+        save().map_err(|e| {
+            Failure::host(format!("cannot write the record of container {}", record.id)).because(e)
+        })
     }
 }
 

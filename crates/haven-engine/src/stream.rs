@@ -57,7 +57,10 @@ impl StreamsSender {
     pub(crate) fn ready(&self, socket: OwnedFd) -> Outcome<()> {
         let wrap = || -> std::io::Result<AsyncFd<OwnedFd>> {
             rustix::io::ioctl_fionbio(&socket, true)?;
-            #[expect(deprecated, reason = "an `OwnedFd` stays open until dropped, which is what `register` asks for")]
+            #[expect(
+                deprecated,
+                reason = "an `OwnedFd` stays open until dropped, which is what `register` asks for"
+            )]
             AsyncFd::new(socket)
         };
         let socket = wrap().map_err(|e| Failure::host("cannot attach").because(e))?;
@@ -87,10 +90,12 @@ impl OutputStream {
         let socket = self.socket.socket().await?;
         loop {
             let mut ready = socket.readable().await.ok()?;
-            match rustix::net::recv(socket.get_ref().as_fd(), self.buffer.as_mut_slice(), RecvFlags::empty()) {
+            match rustix::net::recv(socket.get_ref().as_fd(), self.buffer.as_mut_slice(), RecvFlags::empty())
+            {
                 Ok((0, _)) => return None,
                 Ok((count, _)) => {
-                    let kind = if self.buffer[0] == STREAM_STDERR { OutputKind::Stderr } else { OutputKind::Stdout };
+                    let kind =
+                        if self.buffer[0] == STREAM_STDERR { OutputKind::Stderr } else { OutputKind::Stdout };
                     return Some((kind, self.buffer[1..count.min(self.buffer.len())].to_vec()));
                 }
                 Err(Errno::AGAIN) => ready.clear_ready(),

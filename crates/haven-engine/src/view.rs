@@ -1,7 +1,10 @@
 //! What readers see: published snapshots of containers, volumes, networks. A reader never waits for a container's
 //! task; it takes the last snapshot that task published.
 
-use haven_spec::{ContainerId, ContainerName, ContainerSpec, ContainerState, ExecId, HealthStatus, ImageId, PortKey, VolumeName};
+use haven_spec::{
+    ContainerId, ContainerName, ContainerSpec, ContainerState, ExecId, HealthStatus, ImageId, PortKey,
+    VolumeName,
+};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

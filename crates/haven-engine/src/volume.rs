@@ -67,13 +67,20 @@ impl Volumes {
     }
 
     /// Makes a volume, or answers the one that has this name already.
-    pub(crate) fn create(&self, request: CreateVolume, anonymous: bool, random: &[u8; 32]) -> Outcome<(VolumeRecord, bool)> {
+    pub(crate) fn create(
+        &self,
+        request: CreateVolume,
+        anonymous: bool,
+        random: &[u8; 32],
+    ) -> Outcome<(VolumeRecord, bool)> {
         if let Some(unknown) = request.options.keys().find(|key| !KNOWN_OPTIONS.contains(&key.as_str())) {
             return Err(Failure::invalid(format!("volume option `{unknown}` is not known"))
                 .hint("Haven's volumes are directories and take no mount options; use a bind mount of a mounted file system"));
         }
         if request.options.contains_key("size") {
-            return Err(Failure::unsupported("volume option `size` needs project quotas, which are not used yet"));
+            return Err(Failure::unsupported(
+                "volume option `size` needs project quotas, which are not used yet",
+            ));
         }
         let name = match request.name {
             Some(name) => name,
@@ -109,8 +116,11 @@ impl Volumes {
     }
 
     pub(crate) fn all(&self) -> Vec<(VolumeRecord, Vec<ContainerId>)> {
-        let mut all: Vec<_> =
-            self.lock().values().map(|e| (e.record.clone(), e.users.iter().cloned().collect::<Vec<_>>())).collect();
+        let mut all: Vec<_> = self
+            .lock()
+            .values()
+            .map(|e| (e.record.clone(), e.users.iter().cloned().collect::<Vec<_>>()))
+            .collect();
         all.sort_by(|a, b| a.0.name.cmp(&b.0.name));
         all
     }
@@ -143,8 +153,11 @@ impl Volumes {
             && !entry.users.is_empty()
         {
             let users: Vec<&str> = entry.users.iter().map(ContainerId::as_str).collect();
-            return Err(Failure::conflict(format!("remove {name}: volume is in use - [{}]", users.join(", ")))
-                .hint("remove these containers first"));
+            return Err(Failure::conflict(format!(
+                "remove {name}: volume is in use - [{}]",
+                users.join(", ")
+            ))
+            .hint("remove these containers first"));
         }
         self.records.delete_volume(&name)?;
         entries.remove(&name);
@@ -158,7 +171,8 @@ impl Volumes {
 
     /// Bytes used on disk, each file counted once.
     pub(crate) fn size_bytes(&self, name: &VolumeName) -> Outcome<u64> {
-        disk_usage(&self.content(name)).map_err(|e| Failure::host(format!("cannot measure volume `{name}`")).because(e))
+        disk_usage(&self.content(name))
+            .map_err(|e| Failure::host(format!("cannot measure volume `{name}`")).because(e))
     }
 }
 
@@ -202,4 +216,3 @@ pub(crate) fn disk_usage(path: &Path) -> std::io::Result<u64> {
     }
     Ok(total)
 }
-

@@ -64,7 +64,8 @@ fn namespaces(spec: &ContainerSpec, around: &Surroundings<'_>) -> Vec<oci::Names
     if security.ipc != IpcMode::Host {
         add(oci::NamespaceType::Ipc, around.join_ipc.as_ref());
     }
-    if security.uts == NamespaceMode::Private && spec.network != NetworkMode::Host || spec.hostname.is_some() {
+    if security.uts == NamespaceMode::Private && spec.network != NetworkMode::Host || spec.hostname.is_some()
+    {
         add(oci::NamespaceType::Uts, None);
     }
     if spec.network != NetworkMode::Host {
@@ -92,7 +93,11 @@ fn system_mounts(spec: &ContainerSpec, around: &Surroundings<'_>) -> Vec<oci::Mo
     let mut mounts = vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        mount(
+            "/dev/pts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
         mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", kernel]),
         mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", kernel]),
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
@@ -107,7 +112,11 @@ fn system_mounts(spec: &ContainerSpec, around: &Surroundings<'_>) -> Vec<oci::Mo
         mounts.push(shm);
     }
     // Made by the engine and owned by the container's root already: no mapping.
-    let made = [("/etc/resolv.conf", &around.files.resolv_conf), ("/etc/hostname", &around.files.hostname), ("/etc/hosts", &around.files.hosts)];
+    let made = [
+        ("/etc/resolv.conf", &around.files.resolv_conf),
+        ("/etc/hostname", &around.files.hostname),
+        ("/etc/hosts", &around.files.hosts),
+    ];
     for (target, source) in made {
         if !own_target(target) {
             let mut bind = mount(target, "bind", &["bind", "rprivate"]);
@@ -173,7 +182,8 @@ pub(crate) fn document(spec: &ContainerSpec, around: &Surroundings<'_>) -> Outco
 }
 
 fn around_has_uts(spec: &ContainerSpec) -> bool {
-    spec.security.uts == NamespaceMode::Private && spec.network != NetworkMode::Host || spec.hostname.is_some()
+    spec.security.uts == NamespaceMode::Private && spec.network != NetworkMode::Host
+        || spec.hostname.is_some()
 }
 
 /// The container's 65,536 ids, from `base` on the host.

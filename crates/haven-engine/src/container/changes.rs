@@ -47,7 +47,9 @@ fn in_image(path: &Path, lowers: &[PathBuf]) -> bool {
             at.push(part);
             // Each step is looked at without following links, so nothing outside the layer is ever asked.
             match fs::symlink_metadata(&at) {
-                Ok(metadata) if metadata.file_type().is_char_device() && metadata.rdev() == 0 => return false,
+                Ok(metadata) if metadata.file_type().is_char_device() && metadata.rdev() == 0 => {
+                    return false;
+                }
                 Ok(metadata) if metadata.is_dir() => hides_lower_ones |= is_opaque(&at),
                 Ok(_) if part.as_os_str() != path.file_name().unwrap_or_default() => return false,
                 Ok(_) => {}
@@ -75,7 +77,8 @@ fn hidden(directory: &Path, upper: &Path, lowers: &[PathBuf]) -> Vec<Change> {
             let path = directory.join(entry.file_name());
             let again = fs::symlink_metadata(upper.join(&path)).is_ok();
             if !again && in_image(&path, lowers) {
-                changes.push(Change { kind: ChangeKind::Deleted, path: format!("/{}", path.to_string_lossy()) });
+                changes
+                    .push(Change { kind: ChangeKind::Deleted, path: format!("/{}", path.to_string_lossy()) });
             }
         }
         if is_opaque(&lower.join(directory)) {
@@ -89,7 +92,8 @@ fn hidden(directory: &Path, upper: &Path, lowers: &[PathBuf]) -> Vec<Change> {
 
 fn is_opaque(path: &Path) -> bool {
     let mut value = [0_u8; 4];
-    rustix::fs::lgetxattr(path, "trusted.overlay.opaque", &mut value).is_ok_and(|count| count == 1 && value[0] == b'y')
+    rustix::fs::lgetxattr(path, "trusted.overlay.opaque", &mut value)
+        .is_ok_and(|count| count == 1 && value[0] == b'y')
 }
 
 /// What the container wrote; its image's size is added by who knows it.

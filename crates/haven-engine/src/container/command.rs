@@ -4,8 +4,8 @@ use crate::record::ContainerRecord;
 use crate::request::{AttachContainer, RemoveContainer, StopContainer, UpdateContainer, WaitCondition};
 use crate::stream::{Attached, Waiter};
 use crate::view::HealthRun;
-use haven_runtime::cgroup::Group;
 use haven_runtime::Keeper;
+use haven_runtime::cgroup::Group;
 use haven_spec::{ContainerName, ExecId, Failure, Outcome, Signal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -38,13 +38,20 @@ pub(crate) enum Command {
     /// Any; before the start the client waits for it.
     Attach(AttachContainer, Reply<Attached>),
     /// Running with a terminal.
-    Resize { rows: u16, columns: u16, reply: Reply<()> },
+    Resize {
+        rows: u16,
+        columns: u16,
+        reply: Reply<()>,
+    },
     /// Running or paused: what an exec, a reading of counters or a copy needs to know.
     Live(Reply<Arc<Live>>),
     /// Any: what is on record.
     Record(Reply<ContainerRecord>),
     /// From the health checker of start number `generation`.
-    Health { generation: u64, run: HealthRun },
+    Health {
+        generation: u64,
+        run: HealthRun,
+    },
     ExecBegan(ExecId),
     ExecEnded(ExecId),
     /// The daemon is stopping: publish nothing more, leave the container running.

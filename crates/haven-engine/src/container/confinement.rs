@@ -1,9 +1,11 @@
 //! The confinement part of a bundle: capabilities, system-call filter, paths, devices, limits.
 
-use haven_runtime::oci;
 use haven_runtime::capability::CapabilitySet;
+use haven_runtime::oci;
 use haven_runtime::seccomp;
-use haven_spec::{ContainerSpec, DeviceRate, Failure, Outcome, Resources, SeccompChoice, Security, UserNamespaceMode};
+use haven_spec::{
+    ContainerSpec, DeviceRate, Failure, Outcome, Resources, SeccompChoice, Security, UserNamespaceMode,
+};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 /// Kernel files that tell or change what concerns the whole host: hidden. Docker's list.
@@ -52,9 +54,14 @@ pub(crate) fn capabilities(security: &Security) -> Outcome<CapabilitySet> {
 }
 
 /// The profile to be compiled, `None` for no filter at all.
-pub(crate) fn seccomp_profile(security: &Security, capabilities: CapabilitySet) -> Outcome<Option<oci::Seccomp>> {
+pub(crate) fn seccomp_profile(
+    security: &Security,
+    capabilities: CapabilitySet,
+) -> Outcome<Option<oci::Seccomp>> {
     match &security.seccomp {
-        SeccompChoice::Profile(text) => seccomp::docker_profile(text.as_bytes(), capabilities).map(Some),
+        SeccompChoice::Profile(text) => {
+            seccomp::profile_from_json(text, &seccomp::Circumstances::here(capabilities))
+        }
         SeccompChoice::Unconfined => Ok(None),
         SeccompChoice::Default if security.privileged => Ok(None),
         SeccompChoice::Default => Ok(Some(seccomp::default_profile(capabilities))),
@@ -80,9 +87,11 @@ fn paths(security: &Security, given: Option<&Vec<String>>, default: &[&str]) -> 
 /// A host device as the bundle describes it.
 fn device(host_path: &str, container_path: &str) -> Outcome<oci::Device> {
     let metadata = std::fs::metadata(host_path).map_err(|error| {
-        Failure::invalid(format!("error gathering device information while adding custom device \"{host_path}\""))
-            .because(error)
-            .hint("name a device node that exists on the host")
+        Failure::invalid(format!(
+            "error gathering device information while adding custom device \"{host_path}\""
+        ))
+        .because(error)
+        .hint("name a device node that exists on the host")
     })?;
     let kind = metadata.file_type();
     let kind = if kind.is_char_device() {
@@ -113,9 +122,14 @@ fn host_devices() -> Vec<oci::Device> {
             let Ok(kind) = entry.file_type() else { continue };
             let path = entry.path();
             let Some(text) = path.to_str() else { continue };
-            if kind.is_dir() && !matches!(text, "/dev/pts" | "/dev/shm" | "/dev/fd" | "/dev/mqueue" | "/dev/.lxc") {
+            if kind.is_dir()
+                && !matches!(text, "/dev/pts" | "/dev/shm" | "/dev/fd" | "/dev/mqueue" | "/dev/.lxc")
+            {
                 pending.push(path);
-            } else if (kind.is_char_device() || kind.is_block_device()) && text != "/dev/console" && text != "/dev/ptmx" {
+            } else if (kind.is_char_device() || kind.is_block_device())
+                && text != "/dev/console"
+                && text != "/dev/ptmx"
+            {
                 found.extend(device(text, text));
             }
         }
@@ -135,7 +149,8 @@ pub(crate) fn devices(security: &Security) -> Outcome<(Vec<oci::Device>, Vec<oci
     if security.privileged {
         return Ok((host_devices(), vec![allow("a", None, None, "rwm")]));
     }
-    let mut rules = vec![oci::DeviceRule { allow: false, access: "rwm".into(), ..oci::DeviceRule::default() }];
+    let mut rules =
+        vec![oci::DeviceRule { allow: false, access: "rwm".into(), ..oci::DeviceRule::default() }];
     rules.push(allow("c", None, None, "m"));
     rules.push(allow("b", None, None, "m"));
     for (kind, major, minor) in DEFAULT_DEVICES {
@@ -173,7 +188,13 @@ fn device_rule(text: &str) -> Outcome<oci::DeviceRule> {
     if access.is_empty() || access.len() > 3 || access.bytes().any(|b| !b"rwm".contains(&b)) {
         return Err(refuse());
     }
-    Ok(oci::DeviceRule { allow: true, kind: kind.into(), major: number(major)?, minor: number(minor)?, access: access.into() })
+    Ok(oci::DeviceRule {
+        allow: true,
+        kind: kind.into(),
+        major: number(major)?,
+        minor: number(minor)?,
+        access: access.into(),
+    })
 }
 
 fn device_number(path: &str) -> Outcome<(i64, i64)> {
@@ -184,7 +205,11 @@ fn throttle(rates: &[DeviceRate]) -> Outcome<Vec<oci::ThrottleDevice>> {
     rates
         .iter()
         .map(|rate| {
-            device_number(&rate.path).map(|(major, minor)| oci::ThrottleDevice { major, minor, rate: rate.rate })
+            device_number(&rate.path).map(|(major, minor)| oci::ThrottleDevice {
+                major,
+                minor,
+                rate: rate.rate,
+            })
         })
         .collect()
 }
@@ -224,7 +249,9 @@ pub(crate) fn limits(resources: &Resources, default_pids: i64) -> Outcome<oci::R
     if resources.nano_cpus > 0 {
         const PERIOD_US: u64 = 100_000;
         cpu.period = Some(PERIOD_US);
-        cpu.quota = Some(i64::try_from(resources.nano_cpus.saturating_mul(PERIOD_US) / 1_000_000_000).unwrap_or(i64::MAX));
+        cpu.quota = Some(
+            i64::try_from(resources.nano_cpus.saturating_mul(PERIOD_US) / 1_000_000_000).unwrap_or(i64::MAX),
+        );
     }
     let weights = resources.blkio_weight_device.iter().map(|weight| {
         device_number(&weight.path).map(|(major, minor)| oci::WeightDevice {

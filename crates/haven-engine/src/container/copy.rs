@@ -65,8 +65,17 @@ fn look(container: &ContainerId, place: &Place, path: &str) -> Outcome<(PathStat
     } else {
         String::new()
     };
-    let shown =
-        PathStat { name, size: stat.size, go_mode: go_mode(&stat), modified_at_ns: stat.modified.seconds.saturating_mul(1_000_000_000).saturating_add(stat.modified.nanoseconds.into()), link_target };
+    let shown = PathStat {
+        name,
+        size: stat.size,
+        go_mode: go_mode(&stat),
+        modified_at_ns: stat
+            .modified
+            .seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_add(stat.modified.nanoseconds.into()),
+        link_target,
+    };
     Ok((shown, stat))
 }
 
@@ -116,7 +125,8 @@ impl Engine {
             let tree = open()?;
             let place = tree.place(Path::new(&path))?;
             let (shown, _) = look(&id, &place, &path)?;
-            let rebased = if path.ends_with("/.") || path == "." { "" } else { shown.name.as_str() }.to_owned();
+            let rebased =
+                if path.ends_with("/.") || path == "." { "" } else { shown.name.as_str() }.to_owned();
             describe(shown);
             let options = PackOptions {
                 rename: Some(rebased.trim_matches('/').into()),
@@ -177,7 +187,7 @@ impl Engine {
             // The layers, not the running tree: volumes and kernel file systems are not the container's content.
             let data = shared.config.container_data(&record.id);
             let mut layers = vec![data.join("upper")];
-            layers.extend(super::start::lowers(&shared, &record));
+            layers.extend(super::start::lowers(&shared, &record)?);
             let root = super::tree::image_root(&layers)?;
             let options = PackOptions { rename: Some(OsString::new()), ..PackOptions::default() };
             archive::pack(&root, OsStr::new("/"), &mut sink, &options)?;

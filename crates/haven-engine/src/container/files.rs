@@ -41,16 +41,17 @@ impl Files {
             options: spec.dns_options.clone(),
             ipv6: host_network,
         };
-        let resolv = if host_network && wishes == (resolver::Wishes { ipv6: true, ..resolver::Wishes::default() }) {
-            fs::read_to_string("/etc/resolv.conf").unwrap_or_default()
-        } else {
-            resolver::render(&resolver::host_text(), &wishes)
-        };
+        let resolv =
+            if host_network && wishes == (resolver::Wishes { ipv6: true, ..resolver::Wishes::default() }) {
+                fs::read_to_string("/etc/resolv.conf").unwrap_or_default()
+            } else {
+                resolver::render(&resolver::host_text(), &wishes)
+            };
         let hosts = if host_network {
             let mut hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
             for extra in &spec.extra_hosts {
                 let (name, address) = hosts::parse_extra(extra)?;
-                let _ = writeln!(hosts, "{address}\t{name}");
+                writeln!(hosts, "{address}\t{name}").ok();
             }
             hosts
         } else {
@@ -65,12 +66,16 @@ impl Files {
             if let Some(directory) = self.hosts.parent() {
                 fs::create_dir_all(directory)?;
             }
-            for (path, text) in [(&self.hosts, hosts), (&self.hostname, format!("{hostname}\n")), (&self.resolv_conf, resolv)] {
+            for (path, text) in
+                [(&self.hosts, hosts), (&self.hostname, format!("{hostname}\n")), (&self.resolv_conf, resolv)]
+            {
                 fs::write(path, text)?;
                 std::os::unix::fs::chown(path, Some(owner), Some(owner))?;
             }
             Ok(())
         };
-        write().map_err(|e| Failure::host("cannot write the container's hosts, hostname and resolv.conf").because(e))
+        write().map_err(|e| {
+            Failure::host("cannot write the container's hosts, hostname and resolv.conf").because(e)
+        })
     }
 }

@@ -91,7 +91,9 @@ impl Checker {
         let mut output = Vec::new();
         let finished = tokio::time::timeout(timeout, async {
             if let Some(attached) = &mut process.attached {
-                while let Some((OutputKind::Stdout | OutputKind::Stderr, bytes)) = attached.output.next().await {
+                while let Some((OutputKind::Stdout | OutputKind::Stderr, bytes)) =
+                    attached.output.next().await
+                {
                     let room = OUTPUT_LIMIT_BYTES.saturating_sub(output.len());
                     output.extend_from_slice(&bytes[..bytes.len().min(room)]);
                 }

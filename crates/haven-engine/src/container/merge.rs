@@ -2,8 +2,8 @@
 
 use haven_image::ContainerConfig;
 use haven_spec::{
-    ContainerSpec, Failure, HealthCheck, MountSource, MountSpec, NetworkMode, Outcome, PortKey, Resources, RestartPolicy, Signal,
-    VolumeName,
+    ContainerSpec, Failure, HealthCheck, MountSource, MountSpec, NetworkMode, Outcome, PortKey, Resources,
+    RestartPolicy, Signal, VolumeName,
 };
 use std::path::PathBuf;
 
@@ -30,7 +30,8 @@ pub(crate) fn with_image(
     }
     spec.entrypoint = spec.entrypoint.filter(|list| !list.is_empty());
     if spec.entrypoint.is_none() && spec.command.as_ref().is_none_or(Vec::is_empty) {
-        return Err(Failure::invalid("No command specified").hint("the image names no command: give one after the image"));
+        return Err(Failure::invalid("No command specified")
+            .hint("the image names no command: give one after the image"));
     }
     let mut env = image.env.clone().unwrap_or_default();
     for entry in std::mem::take(&mut spec.env) {
@@ -75,7 +76,8 @@ pub(crate) fn with_image(
         let target = super::mounts::clean(&PathBuf::from(&path));
         let taken = spec.mounts.iter().any(|mount| super::mounts::clean(&mount.target) == target);
         if !taken {
-            let source = MountSource::Volume { name: name_volume()?, anonymous: true, populate: true, subpath: None };
+            let source =
+                MountSource::Volume { name: name_volume()?, anonymous: true, populate: true, subpath: None };
             spec.mounts.push(MountSpec { source, target, readonly: false });
         }
         spec.declared_volumes.insert(path);
@@ -146,10 +148,13 @@ pub(crate) fn check(spec: &ContainerSpec) -> Outcome<Vec<String>> {
                 || address.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok()
         });
         if !valid {
-            return Err(Failure::invalid(format!("invalid IP address in add-host: \"{}\"", address.unwrap_or(host))));
+            return Err(Failure::invalid(format!(
+                "invalid IP address in add-host: \"{}\"",
+                address.unwrap_or(host)
+            )));
         }
     }
-    for (key, _) in &spec.security.sysctls {
+    for key in spec.security.sysctls.keys() {
         let namespaced = key.starts_with("net.")
             || key.starts_with("fs.mqueue.")
             || key.starts_with("kernel.msg")
@@ -157,7 +162,9 @@ pub(crate) fn check(spec: &ContainerSpec) -> Outcome<Vec<String>> {
             || matches!(key.as_str(), "kernel.sem" | "kernel.domainname");
         if !namespaced {
             return Err(Failure::invalid(format!("sysctl `{key}` is not in a separate kernel namespace"))
-                .hint("only net.*, fs.mqueue.*, kernel.msg*, kernel.shm* and kernel.sem belong to a container"));
+                .hint(
+                    "only net.*, fs.mqueue.*, kernel.msg*, kernel.shm* and kernel.sem belong to a container",
+                ));
         }
         if key.starts_with("net.") && spec.network == NetworkMode::Host {
             return Err(Failure::invalid(format!("sysctl `{key}` not allowed in host network namespace")));
@@ -170,8 +177,11 @@ pub(crate) fn check(spec: &ContainerSpec) -> Outcome<Vec<String>> {
         )));
     }
     if !matches!(spec.log.driver.as_str(), "json-file" | "none" | "") {
-        return Err(Failure::invalid(format!("logger: no log driver named '{}' is registered", spec.log.driver))
-            .hint("use json-file (rotated, the default) or none"));
+        return Err(Failure::invalid(format!(
+            "logger: no log driver named '{}' is registered",
+            spec.log.driver
+        ))
+        .hint("use json-file (rotated, the default) or none"));
     }
     if spec.health.as_ref().is_some_and(|check| {
         let shortest = |ns: i64| ns != 0 && ns < 1_000_000;
@@ -191,16 +201,24 @@ pub(crate) fn check_resources(resources: &Resources) -> Outcome<()> {
     }
     let swap = resources.memory_swap_bytes;
     if swap > 0 && memory == 0 {
-        return Err(Failure::invalid("You should always set the Memory limit when using Memoryswap limit, see usage"));
+        return Err(Failure::invalid(
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+        ));
     }
     if swap > 0 && u64::try_from(swap).unwrap_or(0) < memory {
-        return Err(Failure::invalid("Minimum memoryswap limit should be larger than memory limit, see usage"));
+        return Err(Failure::invalid(
+            "Minimum memoryswap limit should be larger than memory limit, see usage",
+        ));
     }
     if memory > 0 && resources.memory_reservation_bytes > memory {
-        return Err(Failure::invalid("Minimum memory limit can not be less than memory reservation limit, see usage"));
+        return Err(Failure::invalid(
+            "Minimum memory limit can not be less than memory reservation limit, see usage",
+        ));
     }
     if resources.memory_swappiness.is_some_and(|value| value > 100) {
-        return Err(Failure::invalid("Invalid value for memory swappiness. Valid memory swappiness range is 0-100"));
+        return Err(Failure::invalid(
+            "Invalid value for memory swappiness. Valid memory swappiness range is 0-100",
+        ));
     }
     if resources.nano_cpus > 0 && (resources.cpu_period_us > 0 || resources.cpu_quota_us > 0) {
         return Err(Failure::invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set"));
@@ -217,7 +235,9 @@ pub(crate) fn check_resources(resources: &Resources) -> Outcome<()> {
         )));
     }
     if resources.cpu_period_us > 0 && !(1000..=1_000_000).contains(&resources.cpu_period_us) {
-        return Err(Failure::invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"));
+        return Err(Failure::invalid(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+        ));
     }
     if resources.cpu_quota_us > 0 && resources.cpu_quota_us < 1000 {
         return Err(Failure::invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
@@ -256,14 +276,16 @@ mod tests {
 
     #[test]
     fn an_entrypoint_replaces_the_images_entrypoint_and_command() {
-        let spec = merged(ContainerSpec { entrypoint: Some(vec!["/mine".into()]), ..ContainerSpec::default() });
+        let spec =
+            merged(ContainerSpec { entrypoint: Some(vec!["/mine".into()]), ..ContainerSpec::default() });
         assert_eq!(spec.entrypoint.unwrap(), ["/mine"]);
         assert_eq!(spec.command, None);
     }
 
     #[test]
     fn variables_given_replace_the_images_in_place() {
-        let spec = merged(ContainerSpec { env: vec!["A=9".into(), "C=3".into()], ..ContainerSpec::default() });
+        let spec =
+            merged(ContainerSpec { env: vec!["A=9".into(), "C=3".into()], ..ContainerSpec::default() });
         assert_eq!(spec.env, ["A=9", "B=2", "C=3"]);
     }
 
@@ -271,9 +293,14 @@ mod tests {
     fn contradictory_wishes_are_refused() {
         let refused = |resources| check(&ContainerSpec { resources, ..ContainerSpec::default() }).is_err();
         assert!(refused(Resources { memory_bytes: 1 << 20, ..Resources::default() }));
-        assert!(refused(Resources { memory_bytes: 64 << 20, memory_swap_bytes: 32 << 20, ..Resources::default() }));
+        assert!(refused(Resources {
+            memory_bytes: 64 << 20,
+            memory_swap_bytes: 32 << 20,
+            ..Resources::default()
+        }));
         assert!(refused(Resources { nano_cpus: 1, ..Resources::default() }));
-        let both = ContainerSpec { auto_remove: true, restart: RestartPolicy::Always, ..ContainerSpec::default() };
+        let both =
+            ContainerSpec { auto_remove: true, restart: RestartPolicy::Always, ..ContainerSpec::default() };
         assert!(check(&both).is_err());
     }
 }

@@ -21,7 +21,10 @@ pub(crate) fn check(mounts: &[MountSpec]) -> Outcome<()> {
             )));
         }
         if RESERVED_TARGETS.iter().any(|reserved| Path::new(reserved) == clean) {
-            return Err(Failure::invalid(format!("invalid specification: destination can't be '{}'", clean.display())));
+            return Err(Failure::invalid(format!(
+                "invalid specification: destination can't be '{}'",
+                clean.display()
+            )));
         }
         if !targets.insert(clean) {
             return Err(Failure::invalid(format!("Duplicate mount point: {target}")));
@@ -76,14 +79,27 @@ pub(crate) fn view(mount: &MountSpec, volumes: &Volumes) -> MountView {
         MountSource::Bind { path, propagation, .. } => {
             (MountKind::Bind, None, path.clone(), propagation_word(*propagation))
         }
-        MountSource::Volume { name, .. } => (MountKind::Volume, Some(name.clone()), volumes.content(name), ""),
+        MountSource::Volume { name, .. } => {
+            (MountKind::Volume, Some(name.clone()), volumes.content(name), "")
+        }
         MountSource::Tmpfs { .. } => (MountKind::Tmpfs, None, PathBuf::new(), ""),
     };
-    MountView { kind, name, source, destination: clean(&mount.target), read_write: !mount.readonly, propagation }
+    MountView {
+        kind,
+        name,
+        source,
+        destination: clean(&mount.target),
+        read_write: !mount.readonly,
+        propagation,
+    }
 }
 
 /// The bundle's mounts, parents before children. `mapping`: the container's ids, for id-mapped mounts.
-pub(crate) fn to_oci(mounts: &[MountSpec], volumes: &Volumes, mapping: Option<oci::IdMapping>) -> Outcome<Vec<oci::Mount>> {
+pub(crate) fn to_oci(
+    mounts: &[MountSpec],
+    volumes: &Volumes,
+    mapping: Option<oci::IdMapping>,
+) -> Outcome<Vec<oci::Mount>> {
     let mut sorted: Vec<&MountSpec> = mounts.iter().collect();
     sorted.sort_by_key(|mount| mount.target.components().count());
     sorted.into_iter().map(|mount| one(mount, volumes, mapping)).collect()
@@ -108,7 +124,8 @@ fn one(mount: &MountSpec, volumes: &Volumes, mapping: Option<oci::IdMapping>) ->
         MountSource::Bind { path, propagation, create, recursive } => {
             if *create && !path.exists() {
                 std::fs::create_dir_all(path).map_err(|error| {
-                    Failure::invalid(format!("cannot make the bind source `{}`", path.display())).because(error)
+                    Failure::invalid(format!("cannot make the bind source `{}`", path.display()))
+                        .because(error)
                 })?;
             }
             bind(path, *recursive, propagation_word(*propagation))
@@ -125,13 +142,15 @@ fn one(mount: &MountSpec, volumes: &Volumes, mapping: Option<oci::IdMapping>) ->
                     .and_then(|directory| haven_sys::root::Handle::from_fd(directory.into()))
                     .and_then(|handle| handle.host_path());
                 source = PathBuf::from(found.map_err(|e| {
-                    Failure::invalid(format!("cannot find `{}` in volume `{name}`", subpath.display())).because(e)
+                    Failure::invalid(format!("cannot find `{}` in volume `{name}`", subpath.display()))
+                        .because(e)
                 })?);
             }
             bind(&source, true, "rprivate")
         }
         MountSource::Tmpfs { size_bytes, mode, options } => {
-            let mut given = vec!["nosuid".to_owned(), "nodev".to_owned(), "noexec".to_owned(), access.to_owned()];
+            let mut given =
+                vec!["nosuid".to_owned(), "nodev".to_owned(), "noexec".to_owned(), access.to_owned()];
             for option in options {
                 // The user's word replaces the default's opposite.
                 let opposite = match option.as_str() {
@@ -149,7 +168,13 @@ fn one(mount: &MountSpec, volumes: &Volumes, mapping: Option<oci::IdMapping>) ->
             if *mode > 0 {
                 given.push(format!("mode={mode:o}"));
             }
-            Ok(oci::Mount { destination, kind: "tmpfs".into(), source: "tmpfs".into(), options: given, ..oci::Mount::default() })
+            Ok(oci::Mount {
+                destination,
+                kind: "tmpfs".into(),
+                source: "tmpfs".into(),
+                options: given,
+                ..oci::Mount::default()
+            })
         }
     }
 }

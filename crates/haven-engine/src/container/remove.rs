@@ -8,7 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// `volumes`: its anonymous volumes too. `fleeting`: its record lies in the run directory only.
-pub(crate) async fn remove(shared: &Arc<Shared>, record: &ContainerRecord, volumes: bool, fleeting: bool) -> Outcome<()> {
+pub(crate) async fn remove(
+    shared: &Arc<Shared>,
+    record: &ContainerRecord,
+    volumes: bool,
+    fleeting: bool,
+) -> Outcome<()> {
     let (worker, record) = (Arc::clone(shared), record.clone());
     super::task::blocking(move || {
         let shared = &worker;
@@ -30,6 +35,7 @@ pub(crate) async fn remove(shared: &Arc<Shared>, record: &ContainerRecord, volum
             }
         }
         drop(fs::remove_dir_all(&run));
+        shared.execs.forget_container(&record.id);
         shared.volumes.release(&record.id);
         if volumes {
             for volume in &record.anonymous_volumes {

@@ -46,7 +46,8 @@ const ENDPOINT_INTENT: &str = "endpoint.json";
 
 fn write_json(path: &Path, value: &impl Serialize) -> Outcome<()> {
     let failed = |e: std::io::Error| Failure::host(format!("cannot write `{}`", path.display())).because(e);
-    let text = serde_json::to_vec(value).map_err(|e| Failure::internal("cannot encode run-time facts").because(e))?;
+    let text = serde_json::to_vec(value)
+        .map_err(|e| Failure::internal("cannot encode run-time facts").because(e))?;
     let new = path.with_extension("new");
     fs::write(&new, text).map_err(failed)?;
     fs::rename(&new, path).map_err(failed)
@@ -57,11 +58,16 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
 }
 
 /// Starts the container's command. When it fails, nothing of the attempt is left.
-pub(crate) async fn start(shared: &Arc<Shared>, record: &ContainerRecord, clients: Vec<EarlyClient>) -> Outcome<Started> {
+pub(crate) async fn start(
+    shared: &Arc<Shared>,
+    record: &ContainerRecord,
+    clients: Vec<EarlyClient>,
+) -> Outcome<Started> {
     let joined = Joined::resolve(shared, &record.spec).await?;
     let (worker, record) = (Arc::clone(shared), record.clone());
     let (live, endpoint, watch) =
-        super::task::blocking(move || Starting { shared: &worker, record: &record, joined }.run(clients)).await?;
+        super::task::blocking(move || Starting { shared: &worker, record: &record, joined }.run(clients))
+            .await?;
     Ok(Started { live, endpoint, paused: false, exit: watch_exit(watch)? })
 }
 
@@ -77,14 +83,25 @@ impl Joined {
         let pid_of = async |id: &ContainerId| -> Outcome<u32> {
             let view = shared.registry.get(id)?.view();
             view.state.pid().ok_or_else(|| {
-                Failure::conflict(format!("cannot join namespace of a non running container: container {id} is {}", view.state.word()))
-                    .hint(format!("start it first: haven start {}", view.name))
+                Failure::conflict(format!(
+                    "cannot join namespace of a non running container: container {id} is {}",
+                    view.state.word()
+                ))
+                .hint(format!("start it first: haven start {}", view.name))
             })
         };
         Ok(Self {
-            network: if let NetworkMode::Container(id) = &spec.network { Some(pid_of(id).await?) } else { None },
+            network: if let NetworkMode::Container(id) = &spec.network {
+                Some(pid_of(id).await?)
+            } else {
+                None
+            },
             pid: if let PidMode::Container(id) = &spec.security.pid { Some(pid_of(id).await?) } else { None },
-            ipc: if let haven_spec::IpcMode::Container(id) = &spec.security.ipc { Some(pid_of(id).await?) } else { None },
+            ipc: if let haven_spec::IpcMode::Container(id) = &spec.security.ipc {
+                Some(pid_of(id).await?)
+            } else {
+                None
+            },
         })
     }
 
@@ -127,7 +144,13 @@ impl Starting<'_> {
         let hostname = hostname(record);
         let host_network = record.spec.network == NetworkMode::Host;
         let id_base = self.id_base();
-        files.write(&record.spec, &hostname, endpoint.as_ref().map(|e| e.ipv4), host_network, id_base.unwrap_or(0))?;
+        files.write(
+            &record.spec,
+            &hostname,
+            endpoint.as_ref().map(|e| e.ipv4),
+            host_network,
+            id_base.unwrap_or(0),
+        )?;
         let launch = self.launch(&files, &hostname, id_base)?;
         let launched = shared.spawner.launch(&launch)?;
         let started_at_ns = clock::now_ns();
@@ -201,7 +224,8 @@ impl Starting<'_> {
             published: Vec::new(),
         };
         // From here on `undo` finds the numbers in this file.
-        write_json(&self.run_dir().join(ENDPOINT_INTENT), &endpoint).inspect_err(|_| release_numbers(shared, &endpoint))?;
+        write_json(&self.run_dir().join(ENDPOINT_INTENT), &endpoint)
+            .inspect_err(|_| release_numbers(shared, &endpoint))?;
         if let Some(mac) = wish.and_then(|wish| wish.mac.as_deref()) {
             endpoint.mac = Some(haven_network::MacAddress::parse(mac)?);
         }
@@ -251,7 +275,7 @@ impl Starting<'_> {
             id: record.id.to_string(),
             spec: document,
             rootfs: RootFs::Overlay {
-                lowers: lowers(shared, record),
+                lowers: lowers(shared, record)?,
                 upper: data.join("upper"),
                 work: data.join("work"),
                 volatile: spec.auto_remove,
@@ -285,7 +309,7 @@ impl Starting<'_> {
     fn undo(&self) {
         let (shared, record) = (self.shared, self.record);
         if let Ok((_, pidfd)) = Keeper::of_container(&self.run_dir()).identify() {
-            drop(rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL));
+            rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL).ok();
         }
         for failure in shared.network.detach(&record.id) {
             tracing::warn!(container = %record.id, error = %failure.one_line(), "cannot take the network back");
@@ -300,7 +324,7 @@ impl Starting<'_> {
 }
 
 /// The image's layers, topmost first, as the overlay wants them.
-pub(crate) fn lowers(shared: &Shared, record: &ContainerRecord) -> Vec<PathBuf> {
+pub(crate) fn lowers(shared: &Shared, record: &ContainerRecord) -> Outcome<Vec<PathBuf>> {
     record.layers.iter().rev().map(|layer| shared.images.layer_path(layer)).collect()
 }
 
@@ -339,7 +363,11 @@ fn endpoint_view(shared: &Shared, endpoint: &Endpoint) -> EndpointView {
         published: endpoint
             .published
             .iter()
-            .map(|p| PublishedPort { container: p.container, host_address: p.host_address, host_port: p.host_port })
+            .map(|p| PublishedPort {
+                container: p.container,
+                host_address: p.host_address,
+                host_port: p.host_port,
+            })
             .collect(),
     }
 }
@@ -347,8 +375,12 @@ fn endpoint_view(shared: &Shared, endpoint: &Endpoint) -> EndpointView {
 /// Turns the keeper's word into a future.
 pub(crate) fn watch_exit(watch: ExitWatch) -> Outcome<oneshot::Receiver<ExitRecord>> {
     let (sender, receiver) = oneshot::channel();
-    #[expect(deprecated, reason = "the watch owns its descriptor and gives it away to nobody, which is what `register` asks for")]
-    let fd = AsyncFd::new(watch).map_err(|e| Failure::host("cannot watch a container's keeper").because(e))?;
+    #[expect(
+        deprecated,
+        reason = "the watch owns its descriptor and gives it away to nobody, which is what `register` asks for"
+    )]
+    let fd =
+        AsyncFd::new(watch).map_err(|e| Failure::host("cannot watch a container's keeper").because(e))?;
     tokio::spawn(async move {
         let exit = loop {
             let Ok(mut ready) = fd.readable().await else { break lost() };
@@ -365,7 +397,14 @@ pub(crate) fn watch_exit(watch: ExitWatch) -> Outcome<oneshot::Receiver<ExitReco
 
 /// The keeper went without a word; its record may still lie in the run directory, see [`clean_up`].
 pub(crate) fn lost() -> ExitRecord {
-    ExitRecord { code: 137, signal: Some(9), oom_killed: false, finished_at_ns: 0, lost_log_lines: 0, started: true }
+    ExitRecord {
+        code: 137,
+        signal: Some(9),
+        oom_killed: false,
+        finished_at_ns: 0,
+        lost_log_lines: 0,
+        started: true,
+    }
 }
 
 /// What a failed start is recorded as: Docker's exit codes.
@@ -373,7 +412,10 @@ pub(crate) fn exit_of(failure: &Failure) -> Exit {
     let text = failure.one_line();
     let code = if text.contains("executable file not found") || text.contains("no such file or directory") {
         127
-    } else if text.contains("permission denied") || text.contains("is a directory") || text.contains("exec format error") {
+    } else if text.contains("permission denied")
+        || text.contains("is a directory")
+        || text.contains("exec format error")
+    {
         126
     } else {
         128
@@ -437,11 +479,13 @@ fn forget_files(run_dir: &Path) {
 /// Once the exit is on record, the run directory says nothing more.
 pub(crate) async fn forget_run(shared: &Arc<Shared>, record: &ContainerRecord) {
     let run_dir = shared.config.container_run(&record.id);
-    drop(super::task::blocking(move || {
-        drop(fs::remove_dir_all(run_dir));
-        Ok(())
-    })
-    .await);
+    drop(
+        super::task::blocking(move || {
+            drop(fs::remove_dir_all(run_dir));
+            Ok(())
+        })
+        .await,
+    );
 }
 
 /// What the run directory and the kernel say about a container after the daemon was away.
@@ -449,7 +493,7 @@ pub(crate) enum Recovered {
     /// It has no run-time facts: it doesn't run.
     Nothing,
     /// It runs on.
-    Running { started: Started, endpoint: Option<Endpoint> },
+    Running { started: Started, endpoint: Option<Box<Endpoint>> },
     /// It ended meanwhile.
     Ended { exit: ExitRecord, started_at_ns: i64 },
 }
@@ -461,7 +505,7 @@ pub(crate) fn recover(shared: &Arc<Shared>, record: &ContainerRecord) -> Outcome
     let Some(facts) = read_json::<RunFacts>(&run_dir.join(FACTS)) else {
         // Launched but never let go: nobody was told that it runs.
         if let Ok((_, pidfd)) = keeper.identify() {
-            drop(rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL));
+            rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL).ok();
         }
         release_everything(shared, record);
         forget_files(&run_dir);
@@ -475,17 +519,19 @@ pub(crate) fn recover(shared: &Arc<Shared>, record: &ContainerRecord) -> Outcome
     match (process, watched) {
         (Some(pidfd), Ok(watch)) => {
             let group = shared.cgroups.open(&shared.cgroup_path(record)?)?;
-            let cgroup = group.ok_or_else(|| Failure::host(format!("the control group of container {} is gone", record.id)))?;
+            let cgroup = group.ok_or_else(|| {
+                Failure::host(format!("the control group of container {} is gone", record.id))
+            })?;
             let paused = cgroup.is_frozen().unwrap_or(false);
             let live = Live { pid: facts.pid, pidfd, started_at_ns: facts.started_at_ns, keeper, cgroup };
             let endpoint = facts.endpoint.as_ref().map(|endpoint| endpoint_view(shared, endpoint));
             let started = Started { live: Arc::new(live), endpoint, paused, exit: watch_exit(watch)? };
-            Ok(Recovered::Running { started, endpoint: facts.endpoint })
+            Ok(Recovered::Running { started, endpoint: facts.endpoint.map(Box::new) })
         }
         (process, _) => {
             // Without its keeper it is not supervised; it must not go on unseen.
             if let Some(pidfd) = process {
-                drop(rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL));
+                rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL).ok();
             }
             // The keeper may have written the record between our two looks.
             let exit = read_exit(&run_dir)?.unwrap_or_else(lost);
@@ -498,4 +544,3 @@ pub(crate) fn recover(shared: &Arc<Shared>, record: &ContainerRecord) -> Outcome
 pub(crate) fn clean_up_ended(shared: &Shared, record: &ContainerRecord) {
     release_everything(shared, record);
 }
-

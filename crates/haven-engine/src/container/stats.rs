@@ -48,7 +48,9 @@ fn processors() -> (u64, u32) {
         let mut fields = line.split_ascii_whitespace();
         match fields.next() {
             // user, nice, system, idle, iowait, irq, softirq, steal; guest time is in user already.
-            Some("cpu") => total = fields.take(8).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>() * TICK_NS,
+            Some("cpu") => {
+                total = fields.take(8).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>() * TICK_NS
+            }
             Some(name) if name.starts_with("cpu") => count += 1,
             _ => break,
         }

@@ -21,7 +21,9 @@ use crate::shared::Shared;
 use crate::stream::{Attached, StreamsSender, Waiter};
 use crate::view::{ContainerFiles, ContainerView, EndpointView, Health, HealthRun};
 use haven_runtime::ExitRecord;
-use haven_spec::{ContainerName, ContainerState, ExecId, Exit, Failure, HealthStatus, Outcome, RestartPolicy, Signal};
+use haven_spec::{
+    ContainerName, ContainerState, ExecId, Exit, Failure, HealthStatus, Outcome, RestartPolicy, Signal,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +52,9 @@ enum Phase {
     Resting,
     Running(Box<Running>),
     /// Ended, and to be started again at `until`.
-    BackingOff { until: Instant },
+    BackingOff {
+        until: Instant,
+    },
     /// Removal failed half-way.
     Dead,
 }
@@ -134,7 +138,8 @@ impl Task {
             task.enter_running(started);
         }
         task.publish();
-        let handle = Handle { mailbox: sender, view: task.publisher.subscribe(), id_slot: task.record.id_slot };
+        let handle =
+            Handle { mailbox: sender, view: task.publisher.subscribe(), id_slot: task.record.id_slot };
         shared.registry.insert(id, handle.clone());
         tokio::spawn(task.run());
         handle
@@ -155,7 +160,7 @@ impl Task {
             let goes_on = match happening {
                 Happening::Exited(exit) => self.exited(exit).await,
                 Happening::Asked(Command::Leave(done)) => {
-                    drop(done.send(()));
+                    done.send(()).ok();
                     return;
                 }
                 Happening::Asked(command) => self.obey(command).await,
@@ -264,7 +269,9 @@ impl Task {
                     let id = self.record.id.clone();
                     let stuck = || {
                         Failure::host(format!("cannot stop container {id}: it did not end after SIGKILL"))
-                            .hint("a process may hang in the kernel; see its state with `haven top` and dmesg")
+                            .hint(
+                                "a process may hang in the kernel; see its state with `haven top` and dmesg",
+                            )
                     };
                     stopping.replies.into_iter().for_each(|reply| answer(reply, Err(stuck())));
                     match stopping.then {
@@ -290,7 +297,9 @@ impl Task {
             Phase::Running(_) => {
                 return Err(Failure::new(haven_spec::Kind::NotModified, "the container is already started"));
             }
-            Phase::Dead => return Err(Failure::conflict("container is marked for removal and cannot be started")),
+            Phase::Dead => {
+                return Err(Failure::conflict("container is marked for removal and cannot be started"));
+            }
             Phase::Resting | Phase::BackingOff { .. } => {}
         }
         self.record.restart_count = 0;
@@ -308,7 +317,11 @@ impl Task {
                 self.record.stage = Stage::Started { started_at_ns };
                 self.enter_running(started);
                 // Without a restart policy the run directory tells the same until the host goes down.
-                let write = if self.record.spec.restart == RestartPolicy::No { Write::Derivable } else { Write::Durable };
+                let write = if self.record.spec.restart == RestartPolicy::No {
+                    Write::Derivable
+                } else {
+                    Write::Durable
+                };
                 self.save(write).await;
                 self.publish();
                 self.tell("start", []);
@@ -327,8 +340,10 @@ impl Task {
 
     fn enter_running(&mut self, started: Started) {
         self.generation += 1;
-        let checks = self.record.spec.health.as_ref().filter(|check| check.test.first().is_some_and(|w| w != "NONE"));
-        self.health = checks.map(|_| Health { status: HealthStatus::Starting, failing_streak: 0, log: Vec::new() });
+        let checks =
+            self.record.spec.health.as_ref().filter(|check| check.test.first().is_some_and(|w| w != "NONE"));
+        self.health =
+            checks.map(|_| Health { status: HealthStatus::Starting, failing_streak: 0, log: Vec::new() });
         let health_checker = match (checks, self.own_mailbox.upgrade()) {
             (Some(check), Some(mailbox)) => {
                 let checker = health::Checker {
@@ -354,8 +369,11 @@ impl Task {
 
     /// A container that is removed when it ends is also removed when it could not be started.
     async fn removed_after_failed_start(&mut self) -> bool {
-        let failed = matches!(self.phase, Phase::Resting) && matches!(self.record.stage, Stage::Exited { .. });
-        failed && self.record.spec.auto_remove && self.remove(RemoveContainer { force: true, volumes: true }).await.is_ok()
+        let failed =
+            matches!(self.phase, Phase::Resting) && matches!(self.record.stage, Stage::Exited { .. });
+        failed
+            && self.record.spec.auto_remove
+            && self.remove(RemoveContainer { force: true, volumes: true }).await.is_ok()
     }
 
     // --- ending
@@ -376,7 +394,13 @@ impl Task {
         if exit.oom_killed {
             self.tell("oom", []);
         }
-        self.tell("die", [("exitCode", exit.code.to_string()), ("execDuration", ((exit.finished_at_ns - started_at_ns) / 1_000_000_000).to_string())]);
+        self.tell(
+            "die",
+            [
+                ("exitCode", exit.code.to_string()),
+                ("execDuration", ((exit.finished_at_ns - started_at_ns) / 1_000_000_000).to_string()),
+            ],
+        );
         let ran_ns = exit.finished_at_ns - started_at_ns;
         start::clean_up(&self.shared, &self.record, running.live).await;
         let again = running.stopping.is_none() && self.wants_restart(&exit);
@@ -458,7 +482,9 @@ impl Task {
         match self.record.spec.restart {
             RestartPolicy::No => false,
             RestartPolicy::Always | RestartPolicy::UnlessStopped => !self.record.stopped_by_user,
-            RestartPolicy::OnFailure { max_retries } => max_retries == 0 || self.record.restart_count < max_retries,
+            RestartPolicy::OnFailure { max_retries } => {
+                max_retries == 0 || self.record.restart_count < max_retries
+            }
         }
     }
 
@@ -472,7 +498,10 @@ impl Task {
                 answer(reply, Ok(()));
             }
             Phase::Resting | Phase::Dead => {
-                answer(reply, Err(Failure::new(haven_spec::Kind::NotModified, "the container is already stopped")));
+                answer(
+                    reply,
+                    Err(Failure::new(haven_spec::Kind::NotModified, "the container is already stopped")),
+                );
             }
             Phase::Running(_) => {
                 self.begin_stop(how, vec![reply], Then::Rest, true).await;
@@ -484,17 +513,22 @@ impl Task {
         if by_user && !self.record.stopped_by_user {
             self.record.stopped_by_user = true;
             // Written before the signal: after a crash in between it must not be started again.
-            let durable = matches!(self.record.spec.restart, RestartPolicy::Always | RestartPolicy::UnlessStopped);
+            let durable =
+                matches!(self.record.spec.restart, RestartPolicy::Always | RestartPolicy::UnlessStopped);
             self.save(if durable { Write::Durable } else { Write::Derivable }).await;
         }
         let signal = how.signal.or(self.record.spec.stop_signal).unwrap_or(Signal::TERM);
-        let timeout_s = how.timeout_s.or(self.record.spec.stop_timeout_s).unwrap_or(self.shared.config.default_stop_timeout_s);
+        let timeout_s = how
+            .timeout_s
+            .or(self.record.spec.stop_timeout_s)
+            .unwrap_or(self.shared.config.default_stop_timeout_s);
         let Phase::Running(running) = &mut self.phase else { return };
         let kill_at = u64::try_from(timeout_s).ok().map(|s| Instant::now() + Duration::from_secs(s));
         match &mut running.stopping {
             Some(stopping) => {
                 stopping.replies.extend(replies);
-                stopping.kill_at = stopping.kill_at.min(kill_at).or(kill_at).filter(|_| stopping.give_up_at.is_none());
+                stopping.kill_at =
+                    stopping.kill_at.min(kill_at).or(kill_at).filter(|_| stopping.give_up_at.is_none());
                 if !matches!(then, Then::Rest) {
                     stopping.then = then;
                 }
@@ -541,7 +575,8 @@ impl Task {
             )));
         };
         let live = Arc::clone(&running.live);
-        let ends = signal == Signal::KILL || Some(signal) == self.record.spec.stop_signal || signal == Signal::TERM;
+        let ends =
+            signal == Signal::KILL || Some(signal) == self.record.spec.stop_signal || signal == Signal::TERM;
         if ends && !self.record.stopped_by_user {
             // A user who kills it does not want it back.
             self.record.stopped_by_user = true;
@@ -604,7 +639,9 @@ impl Task {
         let mut spec = self.record.spec.clone();
         if let Some(restart) = change.restart {
             if spec.auto_remove && restart != RestartPolicy::No {
-                return Err(Failure::conflict("Restart policy cannot be updated because AutoRemove is enabled for the container"));
+                return Err(Failure::conflict(
+                    "Restart policy cannot be updated because AutoRemove is enabled for the container",
+                ));
             }
             spec.restart = restart;
         }
@@ -649,8 +686,12 @@ impl Task {
                 let Phase::Running(running) = &mut self.phase else { return true };
                 let give_up_at = Some(Instant::now() + KILL_PATIENCE);
                 let replies = running.stopping.take().map(|s| s.replies).unwrap_or_default();
-                running.stopping =
-                    Some(Stopping { kill_at: None, give_up_at, replies, then: Then::Remove(how, vec![reply]) });
+                running.stopping = Some(Stopping {
+                    kill_at: None,
+                    give_up_at,
+                    replies,
+                    then: Then::Remove(how, vec![reply]),
+                });
                 self.tell("kill", [("signal", "9".to_owned())]);
                 drop(kill_everything(live).await);
                 true
@@ -666,14 +707,17 @@ impl Task {
 
     /// Record first; what lies about afterwards is garbage that the next start finds too.
     async fn remove(&mut self, how: RemoveContainer) -> Outcome<()> {
-        if let Err(failure) = super::remove::remove(&self.shared, &self.record, how.volumes, self.fleeting).await {
+        if let Err(failure) =
+            super::remove::remove(&self.shared, &self.record, how.volumes, self.fleeting).await
+        {
             self.phase = Phase::Dead;
             self.publish();
             return Err(failure);
         }
         self.shared.registry.forget(&self.record.id, &self.record.name, self.record.id_slot);
         self.tell("destroy", []);
-        let exit = self.last_exit().unwrap_or(Exit { code: 0, oom_killed: false, error: None, finished_at_ns: 0 });
+        let exit =
+            self.last_exit().unwrap_or(Exit { code: 0, oom_killed: false, error: None, finished_at_ns: 0 });
         self.wake(&exit, true);
         Ok(())
     }
@@ -691,7 +735,9 @@ impl Task {
             _ => {
                 self.waiters.retain(|(_, waiter)| !waiter.is_closed());
                 if self.waiters.len() >= WAITER_LIMIT {
-                    return Err(Failure::host(format!("more than {WAITER_LIMIT} clients wait for this container")));
+                    return Err(Failure::host(format!(
+                        "more than {WAITER_LIMIT} clients wait for this container"
+                    )));
                 }
                 self.waiters.push((condition, sender));
             }
@@ -727,11 +773,15 @@ impl Task {
                 let socket = blocking(move || live.keeper.attach(start::attach_request(what, false))).await?;
                 streams.ready(socket)?;
             }
-            Phase::Dead => return Err(Failure::conflict("container is marked for removal and cannot be attached to")),
+            Phase::Dead => {
+                return Err(Failure::conflict("container is marked for removal and cannot be attached to"));
+            }
             Phase::Resting | Phase::BackingOff { .. } => {
                 self.early_clients.retain(|client| !client.streams.is_abandoned());
                 if self.early_clients.len() >= EARLY_CLIENT_LIMIT {
-                    return Err(Failure::host(format!("more than {EARLY_CLIENT_LIMIT} clients wait for this container's start")));
+                    return Err(Failure::host(format!(
+                        "more than {EARLY_CLIENT_LIMIT} clients wait for this container's start"
+                    )));
                 }
                 self.early_clients.push(EarlyClient { streams, what });
             }
@@ -760,10 +810,13 @@ impl Task {
             health.failing_streak = 0;
             health.status = HealthStatus::Healthy;
         } else {
-            let in_start_period = before == HealthStatus::Starting && run.ended_at_ns - started_ns < check.start_period_ns;
+            let in_start_period =
+                before == HealthStatus::Starting && run.ended_at_ns - started_ns < check.start_period_ns;
             if !in_start_period {
                 health.failing_streak += 1;
-                if health.failing_streak >= if check.retries == 0 { health::DEFAULT_RETRIES } else { check.retries } {
+                if health.failing_streak
+                    >= if check.retries == 0 { health::DEFAULT_RETRIES } else { check.retries }
+                {
                     health.status = HealthStatus::Unhealthy;
                 }
             }
@@ -854,7 +907,11 @@ impl Task {
             restart_count: self.record.restart_count,
             health: self.health.clone().filter(|_| matches!(self.phase, Phase::Running(_))),
             endpoints,
-            mounts: spec.mounts.iter().map(|mount| super::mounts::view(mount, &self.shared.volumes)).collect(),
+            mounts: spec
+                .mounts
+                .iter()
+                .map(|mount| super::mounts::view(mount, &self.shared.volumes))
+                .collect(),
             execs: self.execs.clone(),
             files: ContainerFiles {
                 log: (spec.log.driver != "none").then(|| self.shared.log_path(&self.record.id)),
@@ -910,7 +967,9 @@ fn answer_all(replies: Vec<Reply<()>>, outcome: Outcome<()>) {
 }
 
 /// Runs what waits for the kernel or the disk where it holds up no other task.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Outcome<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Outcome<T> + Send + 'static,
+) -> Outcome<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(Failure::internal("a step of the engine was cut short").because(error)))
 }

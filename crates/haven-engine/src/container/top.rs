@@ -12,14 +12,17 @@ const TICKS_PER_S: u64 = 100;
 
 /// `id_base`: first host id of the container, so that owners show as they are inside.
 pub(crate) fn table(live: &Live, arguments: &str, id_base: u32) -> Outcome<ProcessTable> {
-    let pids: Vec<u32> = live.cgroup.processes()?.iter().map(|pid| pid.as_raw_nonzero().get().unsigned_abs()).collect();
+    let pids: Vec<u32> =
+        live.cgroup.processes()?.iter().map(|pid| pid.as_raw_nonzero().get().unsigned_abs()).collect();
     if arguments.is_empty() || arguments == "-ef" {
         return Ok(own_table(&pids, id_base));
     }
     // Only ps itself decides what these words mean; they never reach a shell.
     let words: Vec<&str> = arguments.split_whitespace().collect();
     let output = Command::new("ps").args(&words).output().map_err(|error| {
-        Failure::host("cannot run ps on the host").because(error).hint("install procps, or use `top` without ps options")
+        Failure::host("cannot run ps on the host")
+            .because(error)
+            .hint("install procps, or use `top` without ps options")
     })?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -32,7 +35,8 @@ pub(crate) fn table(live: &Live, arguments: &str, id_base: u32) -> Outcome<Proce
 fn filtered(text: &str, pids: &[u32]) -> Outcome<ProcessTable> {
     let wanted: HashSet<u32> = pids.iter().copied().collect();
     let mut lines = text.lines();
-    let titles: Vec<String> = lines.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    let titles: Vec<String> =
+        lines.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     let column = titles.iter().position(|title| title == "PID");
     let column = column.ok_or_else(|| Failure::invalid("Couldn't find PID field in ps output"))?;
     let mut rows = Vec::new();
@@ -77,7 +81,8 @@ fn row(pid: u32, id_base: u32, boot_s: i64, uptime_s: u64) -> Option<Vec<String>
     let fields: Vec<&str> = tail.split_whitespace().collect();
     let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
     let (utime, stime, started) = (number(11)?, number(12)?, number(19)?);
-    let uid: u32 = status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok()?;
+    let uid: u32 =
+        status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok()?;
     let inside = uid.checked_sub(id_base).unwrap_or(uid);
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let command = String::from_utf8_lossy(&command).replace('\0', " ").trim_end().to_owned();

@@ -4,17 +4,17 @@
 //! Not running: an overlay of its layers mounted for this one use, attached to no directory, with paths below a
 //! volume or bind mount led there; owners are container ids, as they are on disk.
 
+use super::confinement::ID_RANGE_SIZE;
 use super::mounts;
 use super::start;
 use crate::record::ContainerRecord;
 use crate::shared::Shared;
-use super::confinement::ID_RANGE_SIZE;
 use haven_image::archive::{self, ExtractOptions, IdShift, PackOptions};
 use haven_spec::{Failure, MountSource, Outcome};
 use haven_sys::root::{FileKind, Root};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
-use std::os::fd::OwnedFd;
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// A tree and where in it a path of the container is.
@@ -47,7 +47,8 @@ impl Tree {
             return Ok(Self { root, ids, root_owner: base.unwrap_or(0), stopped_mounts: Vec::new() });
         }
         let data = shared.config.container_data(&record.id);
-        let overlay = overlay(&start::lowers(shared, record), Some((&data.join("upper"), &data.join("work"))))?;
+        let overlay =
+            overlay(&start::lowers(shared, record)?, Some((&data.join("upper"), &data.join("work"))))?;
         let root = Root::from_fd(overlay).map_err(failed)?;
         let stopped_mounts = record.spec.mounts.iter().filter_map(|mount| {
             let source = match &mount.source {
@@ -70,7 +71,9 @@ impl Tree {
             .iter()
             .filter(|(target, _, _)| clean.starts_with(target))
             .max_by_key(|(target, _, _)| target.components().count());
-        let failed = |e: haven_sys::root::PathError| Failure::host(format!("cannot open `{}`", clean.display())).because(e);
+        let failed = |e: haven_sys::root::PathError| {
+            Failure::host(format!("cannot open `{}`", clean.display())).because(e)
+        };
         match mount {
             Some((target, source, readonly)) if source.is_dir() => {
                 let rest = clean.strip_prefix(target).unwrap_or(Path::new(""));
@@ -94,12 +97,15 @@ pub(crate) fn image_root(lowers: &[PathBuf]) -> Outcome<Root> {
 
 /// An overlay that is attached nowhere and goes with its descriptor.
 fn overlay(lowers: &[PathBuf], writable: Option<(&Path, &Path)>) -> Outcome<OwnedFd> {
-    let failed = |e: rustix::io::Errno| Failure::host("cannot mount an overlay of the container's layers").because(e);
+    let failed =
+        |e: rustix::io::Errno| Failure::host("cannot mount an overlay of the container's layers").because(e);
     let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed)?;
     let joined: Vec<&str> = lowers.iter().filter_map(|path| path.to_str()).collect();
-    let set = |key: &str, value: &Path| rustix::mount::fsconfig_set_string(&context, key, value).map_err(failed);
+    let set =
+        |key: &str, value: &Path| rustix::mount::fsconfig_set_string(&context, key, value).map_err(failed);
     // One by one where the kernel knows it (6.5): the joined form is limited to a page.
-    let one_by_one = lowers.iter().try_for_each(|lower| rustix::mount::fsconfig_set_string(&context, "lowerdir+", lower));
+    let one_by_one =
+        lowers.iter().try_for_each(|lower| rustix::mount::fsconfig_set_string(&context, "lowerdir+", lower));
     if one_by_one.is_err() {
         set("lowerdir", Path::new(&joined.join(":")))?;
     }
@@ -115,7 +121,8 @@ fn overlay(lowers: &[PathBuf], writable: Option<(&Path, &Path)>) -> Outcome<Owne
 /// Copies what is in `image`'s directory `from` into the host directory `to`, owners and all; nothing when there is
 /// no such directory.
 pub(crate) fn copy_directory(image: &Root, from: &Path, to: &Path) -> Outcome<()> {
-    let failed = |e: haven_sys::root::PathError| Failure::host(format!("cannot copy `{}`", from.display())).because(e);
+    let failed =
+        |e: haven_sys::root::PathError| Failure::host(format!("cannot copy `{}`", from.display())).because(e);
     match image.stat(from) {
         Ok(stat) if stat.kind == FileKind::Directory => {}
         Ok(_) => return Ok(()),
@@ -126,11 +133,16 @@ pub(crate) fn copy_directory(image: &Root, from: &Path, to: &Path) -> Outcome<()
     let (reader, writer) = std::io::pipe().map_err(|e| Failure::host("cannot make a pipe").because(e))?;
     std::thread::scope(|scope| {
         let packing = scope.spawn(move || {
-            let options = PackOptions { rename: Some(OsString::new()), follow: true, ..PackOptions::default() };
+            let options =
+                PackOptions { rename: Some(OsString::new()), follow: true, ..PackOptions::default() };
             let mut writer = writer;
             archive::pack(image, from.as_os_str(), &mut writer, &options)
         });
-        let unpacked = archive::extract_into(target.top(), reader, &ExtractOptions { devices: true, ..ExtractOptions::default() });
+        let unpacked = archive::extract_into(
+            target.top(),
+            reader,
+            &ExtractOptions { devices: true, ..ExtractOptions::default() },
+        );
         let packed = packing.join().unwrap_or_else(|_| Err(Failure::internal("copying was cut short")));
         unpacked.map(drop).and(packed.map(drop))
     })

@@ -13,9 +13,21 @@ pub(crate) fn lay_over(resources: &mut Resources, wanted: &Resources) {
         };
     }
     take!(
-        memory_bytes, memory_swap_bytes, memory_reservation_bytes, memory_swappiness, kernel_memory_tcp_bytes, nano_cpus,
-        cpu_shares, cpu_period_us, cpu_quota_us, cpu_realtime_period_us, cpu_realtime_runtime_us, cpuset_cpus, cpuset_mems,
-        pids_limit, blkio_weight,
+        memory_bytes,
+        memory_swap_bytes,
+        memory_reservation_bytes,
+        memory_swappiness,
+        kernel_memory_tcp_bytes,
+        nano_cpus,
+        cpu_shares,
+        cpu_period_us,
+        cpu_quota_us,
+        cpu_realtime_period_us,
+        cpu_realtime_runtime_us,
+        cpuset_cpus,
+        cpuset_mems,
+        pids_limit,
+        blkio_weight,
     );
     // A new limit without a word about swap keeps the old rule: as much swap as memory.
     if wanted.memory_bytes > 0
