@@ -32,7 +32,6 @@ pub use haven_network::{Foreign, Status as NetworkStatus};
 pub use haven_runtime::cgroup::Stats as CgroupStats;
 pub use haven_runtime::landlock::is_available as landlock_is_available;
 // RUN_SPAWNER
-pub use images::{ImageChange, LoadProgress};
 pub use log::LogReader;
 pub use request::{
     AttachContainer, Change, ChangeKind, CommitContainer, ContainerSize, CreateContainer, CreateVolume,
