@@ -243,7 +243,6 @@ fn request(
         stdin: if spec.attach_stdin { StdinMode::Once } else { StdinMode::Null },
         user: Some(user.clone()).filter(|user| !user.is_empty()),
         group_add: view.spec.security.group_add.clone(),
-        landlock: !security.privileged,
     })
 }
 

@@ -4,8 +4,9 @@ use crate::container::task::blocking;
 use crate::engine::{ByteSink, ByteSource, Engine};
 use crate::event::EventObject;
 use crate::request::CommitContainer;
+use haven_image::archive::AbsoluteNames;
 use haven_image::{
-    HistoryEntry, Image, ImageConfig, ImportImage, LoadOptions, Loaded, NewImage, Progress, PruneImages, PruneReport,
+    HistoryEntry, Image, ImageConfig, ImportImage, LoadOptions, Loaded, NewImage, Platform, Progress, PruneImages, PruneReport,
     RemoveImage, Removed, apply_changes,
 };
 use haven_spec::{ContainerId, ContainerSpec, Failure, ImageId, Outcome, Reference};
@@ -81,29 +82,40 @@ impl Engine {
     pub async fn load_images(
         &self,
         source: ByteSource,
-        options: LoadOptions,
         mut progress: impl FnMut(Progress) + Send + 'static,
     ) -> Outcome<Vec<Loaded>> {
         let shared = Arc::clone(&self.shared);
-        let loaded = blocking(move || shared.images.load(source, &options, &mut progress)).await?;
+        let loaded = blocking(move || shared.images.load(source, &LoadOptions::default(), &mut progress)).await?;
         for loaded in &loaded {
             self.tell_image("load", loaded.image.id.as_str(), &loaded.image.shown());
         }
         Ok(loaded)
     }
 
-    /// Makes an image of a root file system's tar.
+    /// Makes an image of a root file system's tar. `changes` are Dockerfile instructions for its configuration.
     pub async fn import_image(
         &self,
         source: ByteSource,
-        mut how: ImportImage,
-        mut progress: impl FnMut(Progress) + Send + 'static,
-    ) -> Outcome<Arc<Image>> {
+        reference: Option<Reference>,
+        message: String,
+        changes: Vec<String>,
+        platform: Option<String>,
+    ) -> Outcome<ImageId> {
         let shared = Arc::clone(&self.shared);
-        how.created = created_now();
-        let image = blocking(move || shared.images.import(source, how, &mut progress)).await?;
+        let platform = platform.map(|text| Platform::parse(&text)).transpose()?;
+        let how = ImportImage {
+            reference,
+            message,
+            changes,
+            platform,
+            created: created_now(),
+            // Archives of a whole system are often made with a leading slash.
+            absolute_names: AbsoluteNames::FromTop,
+            ..ImportImage::default()
+        };
+        let image = blocking(move || shared.images.import(source, how, &mut |_| ())).await?;
         self.tell_image("import", image.id.as_str(), &image.shown());
-        Ok(image)
+        Ok(image.id.clone())
     }
 
     /// Writes images as one archive that Docker and OCI tools read.

@@ -29,9 +29,9 @@ pub use config::EngineConfig;
 pub use engine::{ByteSink, ByteSource, Engine, EngineInfo};
 pub use event::{Event, EventLog, EventObject};
 pub use haven_network::{Foreign, Status as NetworkStatus};
-pub use haven_runtime::cgroup::Stats as CgroupStats;
+pub use haven_runtime::cgroup::{BlockIoEntry as CgroupBlockIoEntry, Stats as CgroupStats};
 pub use haven_runtime::landlock::is_available as landlock_is_available;
-// RUN_SPAWNER
+pub use haven_runtime::run_spawner;
 pub use log::LogReader;
 pub use request::{
     AttachContainer, Change, ChangeKind, CommitContainer, ContainerSize, CreateContainer, CreateVolume,

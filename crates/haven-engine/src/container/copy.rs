@@ -112,13 +112,12 @@ impl Engine {
         .await
     }
 
-    /// The file or directory at `path` as a tar archive. `describe` hears what it is before the first byte is written.
+    /// The file or directory at `path` as a tar archive; ask [`Engine::path_stat`] first what it is.
     pub async fn archive_get(
         &self,
         id: &ContainerId,
         path: &str,
         mut sink: ByteSink,
-        describe: impl FnOnce(PathStat) + Send + 'static,
     ) -> Outcome<()> {
         let (open, id, path) = (self.tree(id).await?, id.clone(), path.to_owned());
         super::task::blocking(move || {
@@ -127,7 +126,6 @@ impl Engine {
             let (shown, _) = look(&id, &place, &path)?;
             let rebased =
                 if path.ends_with("/.") || path == "." { "" } else { shown.name.as_str() }.to_owned();
-            describe(shown);
             let options = PackOptions {
                 rename: Some(rebased.trim_matches('/').into()),
                 follow: means_directory(&path),

@@ -403,7 +403,7 @@ pub(crate) fn lost() -> ExitRecord {
         oom_killed: false,
         finished_at_ns: 0,
         lost_log_lines: 0,
-        started: true,
+        error: None,
     }
 }
 
