@@ -30,8 +30,9 @@ const MODULES: &[&str] = &[
 ];
 
 const APPLETS: &[&str] = &[
-    "sh", "mount", "umount", "insmod", "ls", "cat", "mkdir", "rmdir", "rm", "cp", "poweroff", "sleep", "ip", "echo", "grep", "ps",
-    "date", "head", "tail", "wc", "cut", "sed", "find", "kill", "test", "nc", "wget", "dd", "sort", "tr", "timeout", "true", "id",
+    "sh", "mount", "umount", "insmod", "ls", "cat", "mkdir", "rmdir", "rm", "cp", "poweroff", "sleep", "ip",
+    "echo", "grep", "ps", "date", "head", "tail", "wc", "cut", "sed", "find", "kill", "test", "nc", "wget",
+    "dd", "sort", "tr", "timeout", "true", "id",
 ];
 
 const INIT: &str = r#"#!/bin/sh
@@ -104,7 +105,8 @@ fn kernel(work: &Path) -> Result<Kernel, String> {
         let package = package.ok_or("vm: apt knows no kernel; run `apt-get update`")?;
         crate::say(&format!("vm: apt-get download {package}"));
         command("apt-get", work, &["download", package])?;
-        let found = fs::read_dir(work).map_err(|error| error.to_string())?.flatten().map(|entry| entry.path());
+        let found =
+            fs::read_dir(work).map_err(|error| error.to_string())?.flatten().map(|entry| entry.path());
         let archive = found.filter(|path| path.extension().is_some_and(|e| e == "deb")).max();
         let archive = archive.ok_or("vm: the downloaded kernel is not there")?;
         let (from, to) = (archive.display().to_string(), modules_root.display().to_string());
@@ -134,9 +136,15 @@ fn initrd(work: &Path, kernel: &Kernel) -> Result<PathBuf, String> {
     let mut order: Vec<String> = Vec::new();
     for module in MODULES {
         // One that is built in has no file and needs none.
-        let Ok(lines) = command("modprobe", work, &["-d", &base, "-S", &kernel.version, "--show-depends", module]) else { continue };
+        let Ok(lines) =
+            command("modprobe", work, &["-d", &base, "-S", &kernel.version, "--show-depends", module])
+        else {
+            continue;
+        };
         for line in lines.lines() {
-            let Some(path) = line.split_whitespace().nth(1).filter(|_| line.starts_with("insmod")) else { continue };
+            let Some(path) = line.split_whitespace().nth(1).filter(|_| line.starts_with("insmod")) else {
+                continue;
+            };
             let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
             if !order.contains(&name) {
                 fs::copy(path, tree.join("lib").join(&name)).map_err(failed)?;
@@ -150,7 +158,11 @@ fn initrd(work: &Path, kernel: &Kernel) -> Result<PathBuf, String> {
     fs::write(tree.join("init"), INIT).map_err(failed)?;
     fs::set_permissions(tree.join("init"), fs::Permissions::from_mode(0o755)).map_err(failed)?;
     let packed = work.join("initrd.gz");
-    command("sh", &tree, &["-c", &format!("find . | cpio -o -H newc --quiet | gzip -1 > '{}'", packed.display())])?;
+    command(
+        "sh",
+        &tree,
+        &["-c", &format!("find . | cpio -o -H newc --quiet | gzip -1 > '{}'", packed.display())],
+    )?;
     Ok(packed)
 }
 

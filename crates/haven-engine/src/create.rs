@@ -62,7 +62,10 @@ fn make(shared: &Shared, request: CreateContainer) -> Outcome<(ContainerRecord, 
 fn check_platform(image: &Image, wanted: &str) -> Outcome<()> {
     let config = &image.config;
     let has = [config.os.as_str(), config.architecture.as_str(), config.variant.as_str()];
-    let differs = wanted.split('/').zip(has).any(|(wanted, has)| !wanted.is_empty() && !has.is_empty() && wanted != has);
+    let differs = wanted
+        .split('/')
+        .zip(has)
+        .any(|(wanted, has)| !wanted.is_empty() && !has.is_empty() && wanted != has);
     if differs {
         return Err(Failure::not_found(format!(
             "image with reference {} was found but its platform ({}/{}) does not match the specified platform ({wanted})",

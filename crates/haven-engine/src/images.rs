@@ -6,8 +6,8 @@ use crate::event::EventObject;
 use crate::request::CommitContainer;
 use haven_image::archive::AbsoluteNames;
 use haven_image::{
-    HistoryEntry, Image, ImageConfig, ImportImage, LoadOptions, Loaded, NewImage, Platform, Progress, PruneImages, PruneReport,
-    RemoveImage, Removed, apply_changes,
+    HistoryEntry, Image, ImageConfig, ImportImage, LoadOptions, Loaded, NewImage, Platform, Progress,
+    PruneImages, PruneReport, RemoveImage, Removed, apply_changes,
 };
 use haven_spec::{ContainerId, ContainerSpec, Failure, ImageId, Outcome, Reference};
 use haven_sys::root::Root;
@@ -44,8 +44,12 @@ impl Engine {
     /// Removes a name, and the image with its last one.
     pub async fn remove_image(&self, wanted: &str, how: RemoveImage) -> Outcome<Vec<Removed>> {
         let (shared, wanted, used) = (Arc::clone(&self.shared), wanted.to_owned(), self.used_images());
-        let running: HashSet<ImageId> =
-            self.containers().iter().filter(|view| view.state.is_alive()).map(|view| view.image_id.clone()).collect();
+        let running: HashSet<ImageId> = self
+            .containers()
+            .iter()
+            .filter(|view| view.state.is_alive())
+            .map(|view| view.image_id.clone())
+            .collect();
         let removed = blocking(move || {
             if how.force
                 && let Ok(image) = shared.images.resolve(&wanted)
@@ -85,7 +89,8 @@ impl Engine {
         mut progress: impl FnMut(Progress) + Send + 'static,
     ) -> Outcome<Vec<Loaded>> {
         let shared = Arc::clone(&self.shared);
-        let loaded = blocking(move || shared.images.load(source, &LoadOptions::default(), &mut progress)).await?;
+        let loaded =
+            blocking(move || shared.images.load(source, &LoadOptions::default(), &mut progress)).await?;
         for loaded in &loaded {
             self.tell_image("load", loaded.image.id.as_str(), &loaded.image.shown());
         }
@@ -143,9 +148,11 @@ impl Engine {
         let (reference, image_of) = (how.reference.clone(), record.spec.image.clone());
         let made = blocking(move || {
             let upper = shared.config.container_data(&record.id).join("upper");
-            let upper = Root::open(&upper).map_err(|e| Failure::host("cannot open what the container changed").because(e))?;
+            let upper = Root::open(&upper)
+                .map_err(|e| Failure::host("cannot open what the container changed").because(e))?;
             let parent = shared.images.get(&record.image_id);
-            let mut config: ImageConfig = parent.as_ref().map(|parent| (*parent.config).clone()).unwrap_or_default();
+            let mut config: ImageConfig =
+                parent.as_ref().map(|parent| (*parent.config).clone()).unwrap_or_default();
             configure(&mut config, &record.spec);
             apply_changes(&mut config.config, &how.changes)?;
             config.author.clone_from(&how.author);
@@ -199,8 +206,10 @@ fn configure(config: &mut ImageConfig, spec: &ContainerSpec) {
     target.labels = Some(spec.labels.clone()).filter(|labels| !labels.is_empty());
     target.stop_signal = spec.stop_signal.map(|signal| signal.to_string()).unwrap_or_default();
     target.healthcheck.clone_from(&spec.health);
-    let ports: BTreeMap<_, _> = spec.exposed_ports.iter().map(|port| (port.to_string(), haven_image::Empty::default())).collect();
+    let ports: BTreeMap<_, _> =
+        spec.exposed_ports.iter().map(|port| (port.to_string(), haven_image::Empty::default())).collect();
     target.exposed_ports = Some(ports).filter(|ports| !ports.is_empty());
-    let volumes: BTreeMap<_, _> = spec.declared_volumes.iter().map(|path| (path.clone(), haven_image::Empty::default())).collect();
+    let volumes: BTreeMap<_, _> =
+        spec.declared_volumes.iter().map(|path| (path.clone(), haven_image::Empty::default())).collect();
     target.volumes = Some(volumes).filter(|volumes| !volumes.is_empty());
 }

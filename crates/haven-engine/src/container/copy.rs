@@ -113,12 +113,7 @@ impl Engine {
     }
 
     /// The file or directory at `path` as a tar archive; ask [`Engine::path_stat`] first what it is.
-    pub async fn archive_get(
-        &self,
-        id: &ContainerId,
-        path: &str,
-        mut sink: ByteSink,
-    ) -> Outcome<()> {
+    pub async fn archive_get(&self, id: &ContainerId, path: &str, mut sink: ByteSink) -> Outcome<()> {
         let (open, id, path) = (self.tree(id).await?, id.clone(), path.to_owned());
         super::task::blocking(move || {
             let tree = open()?;
