@@ -2,19 +2,22 @@
 //! else happens; callers print whole lines or blocks.
 
 use crate::ending::Refusal;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
 
 /// Standard output as a writer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Out;
+pub(crate) struct Output;
 
 /// Standard error as a writer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Err;
+pub(crate) struct Errors;
 
-impl Write for Out {
+impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(rustix::io::retry_on_intr(|| rustix::io::write(rustix::stdio::stdout(), bytes))?)
+        write(rustix::stdio::stdout(), bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -22,19 +25,37 @@ impl Write for Out {
     }
 }
 
-impl Write for Err {
+impl Write for Errors {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(rustix::io::retry_on_intr(|| rustix::io::write(rustix::stdio::stderr(), bytes))?)
+        write(rustix::stdio::stderr(), bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Writes some of `bytes`; waits where whoever shares the descriptor has made it non-blocking.
+fn write(descriptor: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match rustix::io::write(descriptor, bytes) {
+            Ok(count) => return Ok(count),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let mut wait = [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)];
+                match rustix::event::poll(&mut wait, None) {
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
 /// Prints `text` as it is on standard output.
 pub(crate) fn print(text: &str) -> Result<(), Refusal> {
-    Out.write_all(text.as_bytes()).map_err(Refusal::output)
+    Output.write_all(text.as_bytes()).map_err(Refusal::output)
 }
 
 /// Prints `text` and a line end on standard output.
@@ -44,12 +65,12 @@ pub(crate) fn line(text: &str) -> Result<(), Refusal> {
 
 /// Prints `text` and a line end on standard error; whether anybody reads it does not matter.
 pub(crate) fn note(text: &str) {
-    drop(Err.write_all(format!("{text}\n").as_bytes()));
+    drop(Errors.write_all(format!("{text}\n").as_bytes()));
 }
 
 /// Prints `text` as it is on standard error.
 pub(crate) fn note_part(text: &str) {
-    drop(Err.write_all(text.as_bytes()));
+    drop(Errors.write_all(text.as_bytes()));
 }
 
 pub(crate) fn out_is_terminal() -> bool {

@@ -57,6 +57,17 @@ fn dispatch(arguments: Vec<OsString>) -> Done {
         .flatten()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
+    let (word, rest) = match (word, rest.split_first()) {
+        ("help", None) => {
+            console::print(&help::of_program(&command, command::TOP, help::width()))?;
+            return Ok(Status::FINE);
+        }
+        // `haven help ps` is `haven ps --help`.
+        ("help", Some((first, others))) => {
+            (first.as_str(), others.iter().cloned().chain(["--help".to_owned()]).collect())
+        }
+        (word, _) => (word, rest.clone()),
+    };
     let environment = std::env::var("HAVEN_HOST").ok();
     let endpoint = Endpoint::choose(grammar::text(&matches, "host"), environment.as_deref())?;
     let context = Context { daemon: Daemon::new(endpoint) };

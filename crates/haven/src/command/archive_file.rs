@@ -29,7 +29,7 @@ pub(super) fn check_output(output: Option<&str>) -> Outcome<()> {
 pub(super) fn save(mut answer: Answer, output: Option<&str>, what: &str) -> Done {
     let mut counter = Counter::new(what, None);
     let Some(path) = output else {
-        let copied = copy(&mut answer.body, &mut console::Out, &mut counter);
+        let copied = copy(&mut answer.body, &mut console::Output, &mut counter);
         counter.finish();
         return match copied {
             Ok(()) => Ok(Status::FINE),

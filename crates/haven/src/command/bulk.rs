@@ -5,7 +5,6 @@ use crate::console;
 use crate::daemon::Daemon;
 use crate::ending::{self, Done, Refusal, Status};
 use haven_spec::{Kind, Outcome};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
@@ -32,24 +31,25 @@ pub(super) fn each(
     }
     // Greets (and if need be starts) the daemon once, before many ask at the same time.
     context.daemon.version()?;
-    let endpoint = context.daemon.endpoint();
+    let twins: Vec<Daemon> = names.iter().take(PARALLEL_LIMIT).map(|_| context.daemon.again()).collect();
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
-    let sender = Mutex::new(sender);
     std::thread::scope(|scope| {
-        for _ in 0..names.len().min(PARALLEL_LIMIT) {
-            scope.spawn(|| {
-                let Ok(sender) = sender.lock().map(|sender| sender.clone()) else { return };
-                let daemon = Daemon::new(endpoint.clone());
-                loop {
+        for daemon in twins {
+            let sender = sender.clone();
+            let (next, action) = (&next, &action);
+            scope.spawn(move || {
+                while let Some((index, name)) = {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(name) = names.get(index) else { return };
+                    names.get(index).map(|name| (index, name))
+                } {
                     if sender.send((index, action(&daemon, name))).is_err() {
                         return;
                     }
                 }
             });
         }
+        drop(sender);
         let mut results: Vec<Option<Outcome<()>>> = names.iter().map(|_| None).collect();
         let mut told = 0;
         let mut ending = Status::FINE;

@@ -335,7 +335,7 @@ fn stream(body: &mut impl Read) -> Done {
     loop {
         match body.read(&mut space) {
             Ok(0) => return Ok(Status::FINE),
-            Ok(count) => console::Out.write_all(&space[..count]).map_err(Refusal::output)?,
+            Ok(count) => console::Output.write_all(&space[..count]).map_err(Refusal::output)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Failure::host("the archive broke off").because(error).into()),
         }

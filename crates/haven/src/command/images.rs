@@ -160,3 +160,39 @@ fn image_row(image: &Value, repository: &str, tag: &str, digest: &str, full: boo
         ("Containers", containers.into()),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_a_row_for_each_of_its_names() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for (tags, digests, with_digests, expected) in [
+            (r#"["a:1","b/c:2"]"#, "[]", false, "a:1 <none>;b/c:2 <none>"),
+            ("null", "null", false, "<none>:<none> <none>"),
+            (r#"["<none>:<none>"]"#, r#"["<none>@<none>"]"#, true, "<none>:<none> <none>"),
+            (
+                r#"["h:5000/a:1"]"#,
+                &format!(r#"["h:5000/a@{digest}"]"#),
+                true,
+                &format!("h:5000/a:1 {digest}"),
+            ),
+            (r#"["h:5000/a:1"]"#, &format!(r#"["h:5000/a@{digest}"]"#), false, "h:5000/a:1 <none>"),
+            ("[]", &format!(r#"["a@{digest}"]"#), true, &format!("a:<none> {digest}")),
+        ] {
+            let image: Value = serde_json::from_str(&format!(
+                r#"{{"Id":"sha256:1","RepoTags":{tags},"RepoDigests":{digests}}}"#
+            ))
+            .unwrap();
+            let rows: Vec<String> = image_rows(&image, with_digests, false)
+                .iter()
+                .map(|row| {
+                    let cell = |name: &str| row.at(name).as_str().to_owned();
+                    format!("{}:{} {}", cell("Repository"), cell("Tag"), cell("Digest"))
+                })
+                .collect();
+            assert_eq!(rows.join(";"), expected, "{tags} {digests}");
+        }
+    }
+}

@@ -53,9 +53,9 @@ impl Verb for Logs {
         let answer = context.daemon.open(Request::get(format!("/containers/{id}/logs{}", query.as_str())))?;
         let mut body = answer.body;
         let copied = if container.path(&["Config", "Tty"]).is_true() {
-            copy_raw(&mut body, &mut console::Out)
+            copy_raw(&mut body, &mut console::Output)
         } else {
-            copy_frames(&mut body, &mut console::Out, &mut console::Err)
+            copy_frames(&mut body, &mut console::Output, &mut console::Errors)
         };
         match copied {
             Ok(()) => Ok(Status::FINE),

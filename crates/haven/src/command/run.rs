@@ -12,8 +12,12 @@ use crate::wire::{Answer, Query, Request};
 use clap::builder::ValueParser;
 use clap::{ArgMatches, Command};
 use haven_spec::{Failure, Outcome};
+use std::time::Duration;
 
 pub(crate) struct Run;
+
+/// How long the removal of a container that could not start is waited for.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(10);
 
 impl Verb for Run {
     fn about(&self) -> &'static str {
@@ -102,6 +106,7 @@ fn attached(context: &Context, matches: &ArgMatches, id: &str, wish: &Wish) -> D
         if wish.auto_remove {
             // The daemon removes what could not start; the next command must not find it any more.
             let mut wait = wait;
+            wait.body.connection().limit_reads(Some(REMOVAL_LIMIT))?;
             drop(wait.bytes());
         }
         return Err(refusal);

@@ -2,7 +2,7 @@
 
 use super::{Context, Verb};
 use crate::console;
-use crate::daemon::{Daemon, Endpoint, JsonStream, segment};
+use crate::daemon::{Daemon, JsonStream, segment};
 use crate::ending::{Done, Refusal, Status};
 use crate::grammar;
 use crate::show::{self, Listing, Row, row};
@@ -64,15 +64,13 @@ impl Verb for Stats {
         let names =
             if named.is_empty() { listed(&context.daemon, all)? } else { resolved(&context.daemon, &named)? };
         if grammar::on(matches, "no-stream") {
-            let rows: Vec<Row> = once(context.daemon.endpoint(), &names)?
-                .iter()
-                .map(|sample| sample_row(sample, full))
-                .collect();
+            let rows: Vec<Row> =
+                once(&context.daemon, &names)?.iter().map(|sample| sample_row(sample, full)).collect();
             format.print(&rows)?;
             return Ok(Status::FINE);
         }
         let board = Arc::new(Board::default());
-        board.follow(context.daemon.endpoint(), &names);
+        board.follow(&context.daemon, &names);
         let terminal = console::out_is_terminal();
         if terminal {
             console::print("\x1b[2J")?;
@@ -89,7 +87,7 @@ impl Verb for Stats {
             }
             if named.is_empty() && drawing % DRAWINGS_PER_LISTING == 0 {
                 let Ok(names) = listed(&context.daemon, all) else { return Ok(Status::FINE) };
-                board.follow(context.daemon.endpoint(), &names);
+                board.follow(&context.daemon, &names);
             } else if !named.is_empty() && board.is_empty() {
                 return Ok(Status::FINE);
             }
@@ -119,15 +117,13 @@ fn resolved(daemon: &Daemon, names: &[String]) -> Outcome<Vec<String>> {
 }
 
 /// One sample of each container, asked for at the same time since each takes a second or two.
-fn once(endpoint: &Endpoint, ids: &[String]) -> Result<Vec<Value>, Refusal> {
+fn once(daemon: &Daemon, ids: &[String]) -> Result<Vec<Value>, Refusal> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = ids
             .iter()
             .map(|id| {
-                scope.spawn(move || {
-                    Daemon::new(endpoint.clone())
-                        .ask(Request::get(format!("/containers/{id}/stats?stream=0")))
-                })
+                let daemon = daemon.again();
+                scope.spawn(move || daemon.ask(Request::get(format!("/containers/{id}/stats?stream=0"))))
             })
             .collect();
         let mut samples = Vec::new();
@@ -164,7 +160,7 @@ impl Board {
     }
 
     /// Follows exactly `ids`: each new one by a thread that ends with its stream or when it is struck off.
-    fn follow(self: &Arc<Self>, endpoint: &Endpoint, ids: &[String]) {
+    fn follow(self: &Arc<Self>, daemon: &Daemon, ids: &[String]) {
         let mut samples = self.locked();
         samples.retain(|id, _| ids.contains(id));
         for id in ids {
@@ -172,17 +168,16 @@ impl Board {
                 continue;
             }
             samples.insert(id.clone(), None);
-            let (board, id, endpoint) = (Arc::clone(self), id.clone(), endpoint.clone());
+            let (board, id, daemon) = (Arc::clone(self), id.clone(), daemon.again());
             std::thread::spawn(move || {
-                board.read(&endpoint, &id);
+                board.read(&daemon, &id);
                 board.locked().remove(&id);
             });
         }
     }
 
-    fn read(&self, endpoint: &Endpoint, id: &str) {
-        let Ok(answer) = Daemon::new(endpoint.clone()).open(Request::get(format!("/containers/{id}/stats")))
-        else {
+    fn read(&self, daemon: &Daemon, id: &str) {
+        let Ok(answer) = daemon.open(Request::get(format!("/containers/{id}/stats"))) else {
             return;
         };
         let mut stream = JsonStream::new(answer);
@@ -258,4 +253,40 @@ fn block_io(stats: &Value) -> (f64, f64) {
         }
     }
     (read, written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_computed_as_docker_computes_it() {
+        for (details, used) in [
+            (r#"{"total_inactive_file":1048576}"#, "1MiB / 4MiB"),
+            (r#"{"inactive_file":1048576}"#, "1MiB / 4MiB"),
+            (r#"{"inactive_file":9999999}"#, "2MiB / 4MiB"),
+            ("null", "2MiB / 4MiB"),
+        ] {
+            let sample: Value = serde_json::from_str(&format!(
+                r#"{{"id":"0123456789abcdef","name":"/web",
+                    "cpu_stats":{{"cpu_usage":{{"total_usage":300}},"system_cpu_usage":2000,"online_cpus":2}},
+                    "precpu_stats":{{"cpu_usage":{{"total_usage":100}},"system_cpu_usage":1000}},
+                    "memory_stats":{{"usage":2097152,"limit":4194304,"stats":{details}}},
+                    "networks":{{"a":{{"rx_bytes":1000,"tx_bytes":1}},"b":{{"rx_bytes":500,"tx_bytes":1}}}},
+                    "blkio_stats":{{"io_service_bytes_recursive":[{{"op":"Read","value":7}},{{"op":"write","value":8}}]}},
+                    "pids_stats":{{"current":3}}}}"#
+            ))
+            .unwrap();
+            let row = sample_row(&sample, false);
+            let cells: Vec<&str> = ["ID", "Name", "CPUPerc", "MemUsage", "NetIO", "BlockIO", "PIDs"]
+                .into_iter()
+                .map(|name| row.at(name).as_str())
+                .collect();
+            assert_eq!(
+                cells,
+                ["0123456789ab", "web", "40.00%", used, "1.5kB / 2B", "7B / 8B", "3"],
+                "{details}"
+            );
+        }
+    }
 }

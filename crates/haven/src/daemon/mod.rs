@@ -35,6 +35,11 @@ impl Daemon {
         Self { endpoint, version: OnceCell::new(), idle: RefCell::new(None) }
     }
 
+    /// The same daemon for another thread, greeted already if this one was.
+    pub(crate) fn again(&self) -> Self {
+        Self { endpoint: self.endpoint.clone(), version: self.version.clone(), idle: RefCell::new(None) }
+    }
+
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }

@@ -97,9 +97,9 @@ impl<'d> Session<'d> {
             .spawn(move || {
                 let mut reader = RawReader(connection);
                 let copied = if tty {
-                    copy_raw(&mut reader, &mut console::Out)
+                    copy_raw(&mut reader, &mut console::Output)
                 } else {
-                    copy_frames(&mut reader, &mut console::Out, &mut console::Err)
+                    copy_frames(&mut reader, &mut console::Output, &mut console::Errors)
                 };
                 drop(end_mark);
                 copied
