@@ -127,7 +127,7 @@ t import -c 'CMD ["echo","from the image"]' -c 'ENV COLOUR=blue' -c 'WORKDIR /sr
 i '' import - sbs-empty
 t import /nonexistent.tar sbs-none
 t import "$WORK/root.tar" UPPER
-t images --filter 'reference=sbs-*' --format '{{.Repository}} {{.Tag}} {{.Size}}'
+s images --filter 'reference=sbs-*' --format '{{.Repository}} {{.Tag}} {{.Size}}'
 w images sbs-image
 t images -q sbs-image
 t images --no-trunc -q sbs-image
@@ -142,7 +142,7 @@ t tag sbs-image:v1 sbs-other/deep:x
 t tag sbs-nothing x
 t tag sbs-image:v1 'Bad Name'
 s images --format '{{.Repository}}:{{.Tag}}' sbs-image
-t history sbs-image:v1
+w history sbs-image:v1
 t history -q sbs-image:v1
 t history --format '{{.Comment}}' sbs-image:v1
 t history sbs-nothing
@@ -418,7 +418,7 @@ t rm sbs-c
 t rm -f sbs-c
 t rmi sbs-committed:v1
 t nosuchcommand
-t container
+q container ls --help
 t container nosuchcommand
 t --nosuchflag
 t -H tcp://127.0.0.1:1 ps

@@ -360,8 +360,10 @@ impl<R: Read> Read for Counted<R> {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(space)?;
         self.copied.fetch_add(count as u64, Ordering::Relaxed);
-        if let Some(counter) = &mut self.counter {
-            counter.add(count as u64);
+        match &mut self.counter {
+            Some(counter) if count == 0 && !space.is_empty() => counter.finish(),
+            Some(counter) => counter.add(count as u64),
+            None => {}
         }
         Ok(count)
     }

@@ -67,8 +67,7 @@ impl Verb for Update {
             )
             .value_parser(ValueParser::from(bytes::parse_or_unlimited)),
             number("pids-limit", "Tune container pids limit (set -1 for unlimited)"),
-            grammar::value("restart", "string", "Restart policy to apply when a container exits")
-                .value_parser(ValueParser::from(restart::parse)),
+            grammar::value("restart", "string", "Restart policy to apply when a container exits"),
             grammar::operands("CONTAINER"),
         ])
     }
@@ -85,7 +84,10 @@ impl Verb for Update {
                 change.insert(name.into(), text.into());
             }
         }
-        if let Some(policy) = grammar::parsed::<Json>(matches, "restart") {
+        if let Some(text) = grammar::text(matches, "restart") {
+            let policy = restart::parse(text).map_err(|reason| {
+                Failure::invalid(format!("`{text}` is not a valid value for `--restart`")).because(reason)
+            })?;
             change.insert("RestartPolicy".into(), policy);
         }
         if change.is_empty() {
