@@ -125,7 +125,8 @@ impl<'d> Session<'d> {
         if !self.plan.stdin {
             drop(self.socket.shutdown(Shutdown::Write));
         }
-        let mut status = None;
+        // Known once the wait was answered; a failed wait is told when all output has been shown.
+        let mut status: Option<Result<i64, Refusal>> = None;
         let mut impatience = Impatience::default();
         let mut resizes_left = if self.plan.tty && terminal::size().is_some() { RESIZE_ATTEMPTS } else { 0 };
         if resizes_left > 0 && self.resize().is_ok() {
@@ -135,10 +136,10 @@ impl<'d> Session<'d> {
             let output_over = self.output.is_none();
             let status_over = wait.is_none();
             if status_over && (output_over || (status.is_some() && !self.plan.output)) {
-                return Ok(Ended::Over(status));
+                return status.transpose().map(Ended::Over);
             }
             if wait.as_ref().is_some_and(|wait| wait.body.has_pending()) {
-                status = Some(read_status(wait.take())?);
+                status = Some(read_status(wait.take()));
                 continue;
             }
             let ready = self.poll(&input, wait.as_ref(), output_over, resizes_left > 0)?;
@@ -154,7 +155,7 @@ impl<'d> Session<'d> {
                 self.pass_signals(&mut impatience)?;
             }
             if ready.wait {
-                status = Some(read_status(wait.take())?);
+                status = Some(read_status(wait.take()));
             }
             if ready.output {
                 self.finish_output()?;
