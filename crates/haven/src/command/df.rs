@@ -94,7 +94,7 @@ fn written_only(container: &Value) -> Value {
 fn usage_row(kind: &str, total: usize, active: usize, size: i64, reclaimable: i64) -> Row {
     let mut reclaim = show::decimal_size(reclaimable.max(0) as f64);
     if size > 0 && kind != "Build Cache" {
-        reclaim.push_str(&format!(" ({}%)", reclaimable.max(0) * 100 / size));
+        reclaim.push_str(&format!(" ({}%)", reclaimable.max(0).saturating_mul(100) / size));
     }
     row([
         ("Type", kind.into()),
@@ -118,7 +118,7 @@ fn image_usage(usage: &Value) -> Row {
             if size < 0 || shared < 0 { 0 } else { size - shared }
         })
         .sum();
-    usage_row("Images", images.len(), used_images.count(), whole, whole - used)
+    usage_row("Images", images.len(), used_images.count(), whole, whole.saturating_sub(used))
 }
 
 fn container_usage(usage: &Value) -> Row {

@@ -137,7 +137,7 @@ fn image_row(image: &Value, repository: &str, tag: &str, digest: &str, full: boo
     let unique = if image.at("SharedSize").is_null() || shared < 0 {
         "N/A".to_owned()
     } else {
-        show::decimal_size((all - shared).max(0) as f64)
+        show::decimal_size(all.saturating_sub(shared).max(0) as f64)
     };
     let containers = match image.at("Containers") {
         Value::Null => "N/A".to_owned(),
