@@ -29,7 +29,7 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
     }
     let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| invalid())? };
     let fraction: i128 = format!("{fraction:0<9}").parse().map_err(|_| invalid())?;
-    let billionths = whole * BILLION + fraction;
+    let billionths = whole.checked_mul(BILLION).ok_or_else(invalid)? + fraction;
     if billionths % i128::from(below) != 0 {
         return Err("value is too precise".into());
     }

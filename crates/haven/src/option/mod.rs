@@ -26,3 +26,82 @@ pub(crate) mod security;
 pub(crate) mod sysctl;
 pub(crate) mod ulimit;
 pub(crate) mod volume;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_makes_a_parser_panic() {
+        const PIECES: [&str; 36] = [
+            "",
+            ":",
+            "::",
+            "/",
+            "//",
+            "=",
+            ",",
+            "\"",
+            "-",
+            "--",
+            "+",
+            ".",
+            "..",
+            "[",
+            "]",
+            "0",
+            "1",
+            "65535",
+            "65536",
+            "99999999999999999999",
+            "m",
+            "kb",
+            "ns",
+            "h",
+            "a",
+            "tcp",
+            "udp",
+            "type=bind",
+            "src=",
+            "target=/x",
+            "ro",
+            "name=",
+            "ip=",
+            "ü",
+            " ",
+            "\u{7f}",
+        ];
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = |bound: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % bound as u64).unwrap()
+        };
+        for _ in 0..50_000 {
+            let text: String = (0..next(8)).map(|_| PIECES[next(PIECES.len())]).collect();
+            drop(bytes::parse(&text));
+            drop(cpus::parse(&text));
+            drop(csv::fields(&text));
+            drop(detach_keys::parse(&text));
+            drop(device::parse(&text));
+            drop(device::rule(&text));
+            drop(duration::parse(&text));
+            drop(extra_host::check(&text));
+            drop(filter::check(&text));
+            drop(instant::parse(&text, jiff::Timestamp::UNIX_EPOCH));
+            drop(label::check(&text));
+            drop(mount::parse(&text));
+            drop(network::parse(&text));
+            drop(port::parse(&text));
+            drop(port::exposed(&text));
+            drop(rate::bytes_per_second(&format!("/dev/{text}")));
+            drop(rate::weight(&format!("/dev/{text}")));
+            drop(restart::parse(&text));
+            drop(ulimit::parse(&format!("nofile={text}")));
+            drop(volume::parse(&text));
+            drop(address::mac(&text));
+            drop(address::search_domain(&text));
+        }
+    }
+}

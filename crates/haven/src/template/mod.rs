@@ -181,4 +181,37 @@ mod tests {
         assert!(template.mentions("Size") && template.mentions("Deep"));
         assert!(!template.mentions("Names"));
     }
+
+    #[test]
+    fn no_text_makes_the_engine_panic() {
+        const PIECES: [&str; 40] = [
+            "{{", "}}", "{{-", "-}}", " ", ".", "$", "$x", ":=", "=", "|", "(", ")", ",", "if", "else",
+            "end", "range", "with", "break", "continue", "json", "len", "index", "slice", "printf", "split",
+            "pad", "truncate", "\"%d\"", "\"", "`", "'a'", "1", "-1", "0x", "1e999", ".Args", ".Labels", "ü",
+        ];
+        let subject = subject();
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = |bound: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % bound as u64).unwrap()
+        };
+        for _ in 0..30_000 {
+            let length = next(14);
+            let inner: String = (0..length)
+                .map(|_| PIECES[next(PIECES.len())].to_owned() + if next(2) == 0 { " " } else { "" })
+                .collect();
+            for text in [
+                inner.clone(),
+                format!("{{{{{inner}}}}}"),
+                format!("{{{{range .Args}}}}{{{{{inner}}}}}{{{{end}}}}"),
+            ] {
+                if let Ok(template) = Template::parse(&text) {
+                    drop(template.render(&subject));
+                    drop(template.render_headings(&subject));
+                }
+            }
+        }
+    }
 }
