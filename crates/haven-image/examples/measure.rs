@@ -1,4 +1,5 @@
-//! Times one archive through the store: `measure STORE_DIRECTORY ARCHIVE…`. Prints seconds, and MB of content a second.
+//! Times archives through the store: `measure STORE_DIRECTORY ARCHIVE…`, or `measure --load STORE_DIRECTORY ARCHIVE…` to
+//! load only. Prints seconds, MB of content a second, and the processor time loading took.
 
 use haven_image::{LoadOptions, Store};
 use std::fs::File;
@@ -6,7 +7,8 @@ use std::path::Path;
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    let load_only = arguments.next_if_eq("--load").is_some();
     let directory = arguments.next().ok_or("usage: measure STORE_DIRECTORY ARCHIVE…")?;
     for archive in arguments {
         let directory = Path::new(&directory);
@@ -17,7 +19,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .load(File::open(&archive)?, &LoadOptions::default(), &mut |_| ())
             .map_err(|failure| failure.one_line())?;
         let load_s = start.elapsed().as_secs_f64();
+        let processor = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         let image = loaded.first().map(|loaded| loaded.image.clone()).ok_or("nothing was loaded")?;
+        let line = format!(
+            "{archive}: {:.0} MB: load {load_s:.3} s, {:.0} MB/s (processor {}.{:03} s up to now)",
+            megabytes(image.size_bytes),
+            megabytes(image.size_bytes) / load_s,
+            processor.tv_sec,
+            processor.tv_nsec / 1_000_000,
+        );
+        if load_only {
+            say(&line)?;
+            continue;
+        }
         let start = Instant::now();
         let verification = store.verify(&image.id).map_err(|failure| failure.one_line())?;
         let verify_s = start.elapsed().as_secs_f64();
@@ -26,21 +40,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .save(&[image.id.to_string()], &mut std::io::sink(), &mut |_| ())
             .map_err(|failure| failure.one_line())?;
         let save_s = start.elapsed().as_secs_f64();
-        #[allow(clippy::cast_precision_loss, reason = "megabytes for a person to read")]
-        let content_mb = image.size_bytes as f64 / 1e6;
-        let mut out = String::new();
-        for (what, seconds) in [("load", load_s), ("verify", verify_s), ("save", save_s)] {
-            out.push_str(&format!("{what} {seconds:.3} s {:.0} MB/s  ", content_mb / seconds));
-        }
         let found = verification.differences.len();
-        std::io::Write::write_all(
-            &mut std::io::stdout(),
-            format!(
-                "{archive}: {content_mb:.0} MB, {} files, {found} differences: {out}\n",
-                verification.files
-            )
-            .as_bytes(),
-        )?;
+        say(&format!(
+            "{line}; verify {verify_s:.3} s, {} files, {found} differences; save {save_s:.3} s",
+            verification.files
+        ))?;
     }
     Ok(())
+}
+
+fn say(line: &str) -> std::io::Result<()> {
+    std::io::Write::write_all(&mut std::io::stdout(), format!("{line}\n").as_bytes())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "megabytes for a person to read")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
 }
