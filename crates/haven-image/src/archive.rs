@@ -22,6 +22,8 @@ pub(crate) use place::{Place, below, join};
 pub(crate) use reader::{Tap, TarReader};
 pub(crate) use writer::TarWriter;
 
+use crate::compression;
+use crate::io_failure::reading;
 use crate::limits::Limits;
 use extract::Extractor;
 use haven_spec::Outcome;
@@ -88,9 +90,10 @@ pub struct Extracted {
     pub content_bytes: u64,
 }
 
-/// Unpacks a plain tar stream below `top`. Entries that are there already are replaced; when it fails half-way, what
-/// was made so far stays.
+/// Unpacks a tar stream, plain or compressed with gzip or zstd, below `top`. Entries that are there already are
+/// replaced; when it fails half-way, what was made so far stays.
 pub fn extract_into(top: &Dir, source: impl Read, options: &ExtractOptions) -> Outcome<Extracted> {
+    let source = compression::open(source, &options.limits).map_err(reading)?;
     let source = BufReader::with_capacity(256 << 10, source);
     let mut reader = TarReader::new(source, (), options.limits.clone(), true);
     Extractor::new(top, options).run(&mut reader)

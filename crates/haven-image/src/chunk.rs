@@ -1,12 +1,18 @@
 //! Streams between threads: pieces of bytes in a bounded queue, read at the other end as one stream.
 //!
+//! A writer that must not wait for its reader can be given a file: from when the queue is full the rest of the stream
+//! goes there, and the reader takes it from there.
+//!
 //! A piece may be shared by several readers (one hashes, one unpacks) and goes back to a pool when the last lets go
 //! of it, so that a stream of any length costs the same few buffers.
 
+use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
 use std::ops::Deref;
+use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 pub(crate) const CHUNK_BYTES: usize = 256 << 10;
 
@@ -59,20 +65,104 @@ impl Drop for Chunk {
 /// A queue of pieces.
 pub(crate) fn queue(pool: &Pool) -> (ChunkWriter, ChunkReader) {
     let (sender, receiver) = sync_channel(QUEUE_CHUNKS);
-    let writer = ChunkWriter { sender, pool: pool.clone(), filling: Vec::new() };
-    let reader =
-        ChunkReader { receiver, current: None, at: 0, copies: Vec::new(), received: 0, ended: false };
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let writer = ChunkWriter {
+        sender,
+        pool: pool.clone(),
+        filling: Vec::new(),
+        waiting: Arc::clone(&waiting),
+        spill_file: None,
+        spill: None,
+    };
+    let reader = ChunkReader::new(receiver, Some(waiting));
     (writer, reader)
+}
+
+/// What goes through a queue.
+enum Message {
+    Chunk(Arc<Chunk>),
+    Failed(io::Error),
+    /// The rest is in a file.
+    Spill(Arc<Spill>),
+}
+
+/// The rest of a stream, in a file that grows while it is read.
+struct Spill {
+    file: File,
+    pool: Pool,
+    state: Mutex<SpillState>,
+    grown: Condvar,
+}
+
+#[derive(Default)]
+struct SpillState {
+    written: u64,
+    ended: bool,
+    failed: Option<io::Error>,
+    reader_left: bool,
+}
+
+impl Spill {
+    fn change(&self, change: impl FnOnce(&mut SpillState)) {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        self.grown.notify_all();
+    }
+
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let at = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.reader_left {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            state.written
+        };
+        self.file.write_all_at(bytes, at)?;
+        self.change(|state| state.written = at + bytes.len() as u64);
+        Ok(())
+    }
+
+    /// The piece at `at`, once it is there; `None` at the end.
+    fn read(&self, at: u64) -> io::Result<Option<Arc<Chunk>>> {
+        let available = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            loop {
+                if state.written > at {
+                    break state.written - at;
+                }
+                if let Some(error) = state.failed.take() {
+                    return Err(error);
+                }
+                if state.ended {
+                    return Ok(None);
+                }
+                state = self.grown.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        };
+        let mut bytes = self.pool.take();
+        let take = usize::try_from(available).map_or(CHUNK_BYTES, |available| available.min(CHUNK_BYTES));
+        bytes.resize(take, 0);
+        self.file.read_exact_at(&mut bytes, at)?;
+        Ok(Some(Arc::new(Chunk { bytes, pool: self.pool.clone() })))
+    }
 }
 
 /// The end bytes are written to. A reader that is gone shows as `BrokenPipe`.
 pub(crate) struct ChunkWriter {
-    sender: SyncSender<io::Result<Arc<Chunk>>>,
+    sender: SyncSender<Message>,
     pool: Pool,
     filling: Vec<u8>,
+    /// Pieces in the queue.
+    waiting: Arc<AtomicUsize>,
+    spill_file: Option<File>,
+    spill: Option<Arc<Spill>>,
 }
 
 impl ChunkWriter {
+    /// From when the queue is full, write to `file` instead of waiting.
+    pub(crate) fn spill_into(&mut self, file: File) {
+        self.spill_file = Some(file);
+    }
+
     /// Reads one piece from `source` straight into a buffer; false at its end.
     pub(crate) fn read_from(&mut self, source: &mut dyn Read) -> io::Result<bool> {
         self.flush()?;
@@ -99,8 +189,11 @@ impl ChunkWriter {
 
     /// Ends the stream with an error for the reader.
     pub(crate) fn fail(self, error: io::Error) {
-        // A reader that is gone doesn't need to know.
-        drop(self.sender.send(Err(error)));
+        match &self.spill {
+            Some(spill) => spill.change(|state| state.failed = Some(error)),
+            // A reader that is gone doesn't need to know.
+            None => drop(self.sender.send(Message::Failed(error))),
+        }
     }
 
     /// Sends what is left; the stream ends here.
@@ -109,9 +202,41 @@ impl ChunkWriter {
     }
 
     fn send(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        // One place in the queue is left for saying so.
+        if self.spill_file.is_some()
+            && self.waiting.load(Ordering::Acquire) + 1 >= QUEUE_CHUNKS
+            && let Some(file) = self.spill_file.take()
+        {
+            let spill = Arc::new(Spill {
+                file,
+                pool: self.pool.clone(),
+                state: Mutex::default(),
+                grown: Condvar::new(),
+            });
+            self.sender.send(Message::Spill(Arc::clone(&spill))).map_err(|_| nobody_reads())?;
+            self.spill = Some(spill);
+        }
+        if let Some(spill) = &self.spill {
+            let appended = spill.append(&bytes);
+            self.pool.give(bytes);
+            return appended;
+        }
         let chunk = Arc::new(Chunk { bytes, pool: self.pool.clone() });
-        self.sender.send(Ok(chunk)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        self.sender.send(Message::Chunk(chunk)).map_err(|_| nobody_reads())
     }
+}
+
+impl Drop for ChunkWriter {
+    fn drop(&mut self) {
+        if let Some(spill) = &self.spill {
+            spill.change(|state| state.ended = true);
+        }
+    }
+}
+
+fn nobody_reads() -> io::Error {
+    io::ErrorKind::BrokenPipe.into()
 }
 
 impl Write for ChunkWriter {
@@ -139,24 +264,40 @@ impl Write for ChunkWriter {
 
 /// The end bytes are read from.
 pub(crate) struct ChunkReader {
-    receiver: Receiver<io::Result<Arc<Chunk>>>,
+    receiver: Receiver<Message>,
+    /// Counted down as pieces leave the queue; a copy's queue isn't counted.
+    waiting: Option<Arc<AtomicUsize>>,
     current: Option<Arc<Chunk>>,
     at: usize,
-    copies: Vec<SyncSender<io::Result<Arc<Chunk>>>>,
+    copies: Vec<SyncSender<Message>>,
     received: u64,
+    spill: Option<(Arc<Spill>, u64)>,
     ended: bool,
 }
 
 impl ChunkReader {
+    fn new(receiver: Receiver<Message>, waiting: Option<Arc<AtomicUsize>>) -> Self {
+        Self {
+            receiver,
+            waiting,
+            current: None,
+            at: 0,
+            copies: Vec::new(),
+            received: 0,
+            spill: None,
+            ended: false,
+        }
+    }
+
     /// A second reader of the same stream, from here on. It has to be read by another thread, or dropped.
     pub(crate) fn copy(&mut self) -> ChunkReader {
         let (sender, receiver) = sync_channel(QUEUE_CHUNKS);
         if let Some(rest) = &self.current {
             // Room in the queue: it is new.
-            drop(sender.try_send(Ok(Arc::clone(rest))));
+            drop(sender.try_send(Message::Chunk(Arc::clone(rest))));
         }
         self.copies.push(sender);
-        ChunkReader { receiver, current: None, at: 0, copies: Vec::new(), received: 0, ended: false }
+        Self::new(receiver, None)
     }
 
     /// Bytes that have come so far, read or not.
@@ -177,27 +318,55 @@ impl ChunkReader {
         if self.ended {
             return Ok(None);
         }
-        match self.receiver.recv() {
-            Ok(Ok(chunk)) => {
+        let next = match &mut self.spill {
+            Some((spill, at)) => {
+                let next = spill.read(*at);
+                if let Ok(Some(chunk)) = &next {
+                    *at += chunk.len() as u64;
+                }
+                next
+            }
+            None => match self.receiver.recv() {
+                Ok(Message::Chunk(chunk)) => {
+                    if let Some(waiting) = &self.waiting {
+                        waiting.fetch_sub(1, Ordering::AcqRel);
+                    }
+                    Ok(Some(chunk))
+                }
+                Ok(Message::Spill(spill)) => {
+                    self.spill = Some((spill, 0));
+                    return self.receive();
+                }
+                Ok(Message::Failed(error)) => Err(error),
+                Err(_) => Ok(None),
+            },
+        };
+        match &next {
+            Ok(Some(chunk)) => {
                 self.received += chunk.len() as u64;
                 // A copy that is gone has seen enough.
-                self.copies.retain(|copy| copy.send(Ok(Arc::clone(&chunk))).is_ok());
-                Ok(Some(chunk))
+                self.copies.retain(|copy| copy.send(Message::Chunk(Arc::clone(chunk))).is_ok());
             }
-            Ok(Err(error)) => {
-                self.end();
-                Err(error)
-            }
-            Err(_) => {
-                self.end();
-                Ok(None)
-            }
+            _ => self.end(),
         }
+        next
     }
 
     fn end(&mut self) {
         self.ended = true;
         self.copies.clear();
+    }
+}
+
+impl Drop for ChunkReader {
+    fn drop(&mut self) {
+        let unread = self.receiver.try_iter().find_map(|message| match message {
+            Message::Spill(spill) => Some(spill),
+            Message::Chunk(_) | Message::Failed(_) => None,
+        });
+        if let Some(spill) = unread.as_ref().or(self.spill.as_ref().map(|(spill, _)| spill)) {
+            spill.change(|state| state.reader_left = true);
+        }
     }
 }
 
@@ -272,5 +441,49 @@ mod tests {
         let (mut writer, reader) = queue(&Pool::default());
         drop(reader);
         assert_eq!(writer.read_from(&mut &[1_u8][..]).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn what_the_queue_cant_take_goes_through_a_file() {
+        let path = std::env::temp_dir().join(format!("haven-spill-{}", std::process::id()));
+        let make = || {
+            let file =
+                File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            file
+        };
+        let bytes: Vec<u8> =
+            (0..12_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let pool = Pool::default();
+        let (mut writer, mut reader) = queue(&pool);
+        writer.spill_into(make());
+        let mut copy = reader.copy();
+        // Nobody reads: without the file this would wait for ever.
+        writer.write_all(&bytes).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                writer.write_all(b"and the rest").unwrap();
+                writer.finish().unwrap();
+            });
+            let copied =
+                scope.spawn(move || std::iter::from_fn(|| copy.next_chunk().unwrap()).map(|c| c.len()).sum());
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).unwrap();
+            assert!(all.strip_suffix(b"and the rest").unwrap() == bytes);
+            let copied: usize = copied.join().unwrap();
+            assert_eq!(copied, all.len());
+        });
+        let (mut writer, mut reader) = queue(&pool);
+        writer.spill_into(make());
+        writer.write_all(&bytes).unwrap();
+        writer.fail(io::Error::other("broken"));
+        let mut all = Vec::new();
+        assert_eq!(reader.read_to_end(&mut all).unwrap_err().to_string(), "broken");
+        let (mut writer, reader) = queue(&pool);
+        writer.spill_into(make());
+        writer.write_all(&bytes).unwrap();
+        drop(reader);
+        assert_eq!(writer.write_all(&bytes).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }

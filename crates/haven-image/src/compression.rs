@@ -8,7 +8,7 @@ use crate::io_failure::into_io;
 use crate::limits::Limits;
 use haven_spec::Failure;
 use sha2::{Digest as _, Sha256};
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use std::thread::{Scope, ScopedJoinHandle};
 
 /// The largest window a zstd frame may ask for, as a power of two: 128 MiB, as the zstd program allows.
@@ -41,6 +41,78 @@ impl Compression {
     pub(crate) fn unsupported(name: &str) -> Failure {
         Failure::unsupported(format!("it is compressed with {name}"))
             .hint(format!("decompress it with `{name} -d` first, or compress with gzip or zstd"))
+    }
+}
+
+/// Opens `source`, whatever it is packed with, to be read by the same thread.
+pub(crate) fn open<R: Read>(mut source: R, limits: &Limits) -> io::Result<Opened<R>> {
+    let start = read_start(&mut source, MAGIC_BYTES)?;
+    let compression = Compression::of(&start);
+    let source = Count { source: Cursor::new(start).chain(source), bytes: 0 };
+    let source = BufReader::with_capacity(BUFFER_BYTES, source);
+    let guard = (limits.ratio, limits.ratio_free_bytes);
+    let stream = match compression {
+        Compression::None => Stream::Plain(source),
+        Compression::Gzip => Stream::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(source))),
+        Compression::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+            Stream::Zstd(Box::new(decoder))
+        }
+        Compression::Foreign(name) => return Err(into_io(Compression::unsupported(name))),
+    };
+    Ok(Opened { stream, guard, written: 0 })
+}
+
+/// Up to `most` bytes, however the source hands them out.
+pub(crate) fn read_start(source: &mut impl Read, most: usize) -> io::Result<Vec<u8>> {
+    let mut start = Vec::with_capacity(most);
+    source.take(most as u64).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+const BUFFER_BYTES: usize = 64 << 10;
+
+type Source<R> = BufReader<Count<Chain<Cursor<Vec<u8>>, R>>>;
+
+/// A stream that has been opened by [`open`].
+pub(crate) struct Opened<R: Read> {
+    stream: Stream<R>,
+    guard: (u64, u64),
+    written: u64,
+}
+
+enum Stream<R: Read> {
+    Plain(Source<R>),
+    Gzip(Box<flate2::bufread::MultiGzDecoder<Source<R>>>),
+    Zstd(Box<zstd::stream::read::Decoder<'static, Source<R>>>),
+}
+
+impl<R: Read> Read for Opened<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (count, taken) = match &mut self.stream {
+            Stream::Plain(source) => return source.read(buffer),
+            Stream::Gzip(decoder) => (decoder.read(buffer)?, decoder.get_ref().get_ref().bytes),
+            Stream::Zstd(decoder) => {
+                (decoder.read(buffer).map_err(damaged)?, decoder.get_ref().get_ref().bytes)
+            }
+        };
+        self.written += count as u64;
+        watch(self.written, taken, self.guard)?;
+        Ok(count)
+    }
+}
+
+pub(crate) struct Count<R> {
+    source: R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Count<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.bytes += count as u64;
+        Ok(count)
     }
 }
 
@@ -87,9 +159,9 @@ fn copy_out(
         Compression::Gzip => {
             let mut decoder = flate2::bufread::MultiGzDecoder::new(source);
             loop {
-                let mut counting = Counting { inner: &mut decoder, count: 0 };
+                let mut counting = Count { source: &mut decoder, bytes: 0 };
                 let more = writer.read_from(&mut counting)?;
-                written += counting.count;
+                written += counting.bytes;
                 watch(written, decoder.get_ref().source.received(), guard)?;
                 if !more {
                     return Ok(());
@@ -100,9 +172,9 @@ fn copy_out(
             let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG)?;
             loop {
-                let mut counting = Counting { inner: &mut decoder, count: 0 };
+                let mut counting = Count { source: &mut decoder, bytes: 0 };
                 let more = writer.read_from(&mut counting).map_err(damaged)?;
-                written += counting.count;
+                written += counting.bytes;
                 watch(written, decoder.get_ref().source.received(), guard)?;
                 if !more {
                     return Ok(());
@@ -136,19 +208,6 @@ fn watch(written: u64, read: u64, (ratio, free): (u64, u64)) -> io::Result<()> {
         ));
     }
     Ok(())
-}
-
-struct Counting<'r> {
-    inner: &'r mut dyn Read,
-    count: u64,
-}
-
-impl Read for Counting<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.count += count as u64;
-        Ok(count)
-    }
 }
 
 /// Hashes what is consumed.

@@ -86,7 +86,12 @@ impl Store {
         };
         // Bad instructions are found before the long part.
         apply_changes(&mut config.config, &how.changes)?;
-        let rules = LayerRules { limits: how.limits, absolute_names: how.absolute_names, end_required: true };
+        let rules = LayerRules {
+            limits: how.limits,
+            absolute_names: how.absolute_names,
+            end_required: true,
+            ..LayerRules::default()
+        };
         let layer = self.make_layer(&rules, |writer| feed(source, writer, progress)).map_err(context)?;
         let comment = if how.message.is_empty() { "Imported from -".to_owned() } else { how.message };
         self.create_image(NewImage {

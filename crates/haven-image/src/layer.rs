@@ -44,6 +44,8 @@ pub(crate) struct LayerRules {
     pub(crate) absolute_names: AbsoluteNames,
     /// Nobody knows the layer's digest beforehand: an archive without an end marker is truncated.
     pub(crate) end_required: bool,
+    /// Layers unpacked at once; `None`: as many as keep the processors busy.
+    pub(crate) parallel_layers: Option<usize>,
 }
 
 /// Unpacks `source` to its end.

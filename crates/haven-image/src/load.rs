@@ -32,6 +32,8 @@ pub struct LoadOptions {
     pub platform: Option<Platform>,
     /// Names in layers that start with a slash.
     pub absolute_names: AbsoluteNames,
+    /// Layers unpacked at once; `None`: as many as keep the processors busy.
+    pub parallel_layers: Option<usize>,
     pub limits: Limits,
 }
 
@@ -69,6 +71,7 @@ fn load(
         limits: options.limits.clone(),
         absolute_names: options.absolute_names,
         end_required: false,
+        parallel_layers: options.parallel_layers,
     };
     let mut outer = outer::read(store, source, &rules, progress)?;
     let platform = options.platform.clone().unwrap_or_else(Platform::host);

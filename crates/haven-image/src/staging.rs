@@ -3,7 +3,10 @@
 //! Everything under `staging/` is somebody's unfinished work: it goes when the guard is dropped, or, after a crash,
 //! when the store is next opened.
 
+use crate::io_failure::writing;
+use haven_spec::Outcome;
 use haven_sys::root::{Dir, Result};
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -52,6 +55,18 @@ impl StagedLayer {
     /// Where the manifest and the recipe go.
     pub(crate) fn notes(&self) -> Result<Dir> {
         self.dir()?.open_dir(NOTES)
+    }
+
+    /// A file for what the unpacking can't take at once; it has no name and is gone when it is closed.
+    pub(crate) fn spill_file(&self) -> Outcome<File> {
+        const NAME: &str = "spill";
+        let make = || -> Result<File> {
+            let dir = self.dir()?;
+            let file = dir.create_file(NAME, 0o600)?;
+            dir.unlink(NAME)?;
+            Ok(file)
+        };
+        make().map_err(|error| writing("the layer", error.into()))
     }
 
     /// Waits until all of it is on the disk, with everything else written to that file system.

@@ -4,7 +4,7 @@ use super::digest_in_name;
 use super::documents::Documents;
 use crate::archive::{AbsoluteNames, EntryKind, Place, TarEntry, TarReader};
 use crate::chunk::{CHUNK_BYTES, ChunkWriter, Pool, queue};
-use crate::compression::{Compression, MAGIC_BYTES, inflate};
+use crate::compression::{Compression, MAGIC_BYTES, inflate, read_start};
 use crate::image::DiffId;
 use crate::io_failure::{into_io, reading};
 use crate::layer::{LayerRules, UnpackedLayer, unpack};
@@ -115,13 +115,6 @@ pub(super) fn read(
     })
 }
 
-/// Up to `most` bytes, however the source hands them out.
-pub(crate) fn read_start(source: &mut impl Read, most: usize) -> io::Result<Vec<u8>> {
-    let mut start = Vec::with_capacity(most);
-    source.take(most as u64).read_to_end(&mut start)?;
-    Ok(start)
-}
-
 /// A layer being unpacked: its entry, its size, and the thread at work.
 type Running<'scope> = (String, u64, ScopedJoinHandle<'scope, Outcome<UnpackedLayer>>);
 
@@ -133,8 +126,26 @@ struct Entries<'a, 'scope, 'env> {
     progress: OnProgress<'a>,
     outer: Outer,
     running: VecDeque<Running<'scope>>,
-    /// Layers unpacked at once.
+    parallel: Parallel,
+}
+
+/// How many layers are unpacked at once.
+#[derive(Clone, Copy)]
+struct Parallel {
     most: usize,
+    /// With fewer at work, a layer that can't keep up is put into a file, so that the next can be begun. Each keeps two
+    /// processors busy by itself.
+    enough: usize,
+}
+
+impl Parallel {
+    fn new(wanted: Option<usize>) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        match wanted {
+            Some(layers) => Self { most: layers.max(1), enough: layers },
+            None => Self { most: processors, enough: processors / 2 },
+        }
+    }
 }
 
 impl<'a, 'scope, 'env> Entries<'a, 'scope, 'env> {
@@ -145,8 +156,17 @@ impl<'a, 'scope, 'env> Entries<'a, 'scope, 'env> {
         pool: &'a Pool,
         progress: OnProgress<'a>,
     ) -> Self {
-        let most = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { store, scope, rules, pool, progress, outer: Outer::default(), running: VecDeque::new(), most }
+        let parallel = Parallel::new(rules.parallel_layers);
+        Self {
+            store,
+            scope,
+            rules,
+            pool,
+            progress,
+            outer: Outer::default(),
+            running: VecDeque::new(),
+            parallel,
+        }
     }
 
     fn read(mut self, source: impl BufRead) -> Outcome<Outer> {
@@ -242,11 +262,14 @@ impl<'a, 'scope, 'env> Entries<'a, 'scope, 'env> {
                 return self.known_layer(name, size, start, diff_id, reader, buffer);
             }
         }
-        while self.running.len() >= self.most {
+        while self.running.len() >= self.parallel.most {
             self.join_oldest()?;
         }
         let staged = self.store.stage()?;
-        let (writer, chunks) = queue(self.pool);
+        let (mut writer, chunks) = queue(self.pool);
+        if self.running.len() + 1 < self.parallel.enough {
+            writer.spill_into(staged.spill_file()?);
+        }
         let (rules, pool) = (self.rules, self.pool.clone());
         let worker = self.scope.spawn(move || unpack(chunks, staged, rules, &pool));
         self.running.push_back((name.clone(), size, worker));

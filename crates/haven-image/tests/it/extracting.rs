@@ -486,3 +486,23 @@ fn copying_in_merges_replaces_and_moves_owners() {
     assert!(dir_on_file.one_line().contains("cannot overwrite non-directory with directory"));
     let _: &Dir = root.top();
 }
+
+#[test]
+fn a_compressed_archive_is_copied_in_as_well() {
+    let scratch = Scratch::new();
+    let archive = Tarball::new().file("file", &[5; 100_000]).finish();
+    let one = |name: &str, bytes: &[u8]| {
+        let root = scratch.root(name);
+        extract_into(root.top(), bytes, &ExtractOptions::default()).map(|_| read(&root, "file").len())
+    };
+    let (gzip, zstd) = (crate::archive::gzip(&archive), crate::archive::zstd(&archive));
+    assert_eq!(one("gzip", &gzip).unwrap(), 100_000);
+    assert_eq!(one("zstd", &zstd).unwrap(), 100_000);
+    assert!(one("cut", &gzip[..gzip.len() - 20]).unwrap_err().one_line().contains("truncated"));
+    assert!(one("xz", b"\xfd7zXZ\0").unwrap_err().one_line().contains("xz"));
+    let bomb = crate::archive::zstd(&Tarball::new().file("zeros", &vec![0; 4 << 20]).finish());
+    let limits = Limits { ratio: 50, ratio_free_bytes: 1 << 20, ..Limits::default() };
+    let options = ExtractOptions { limits, ..ExtractOptions::default() };
+    let failure = extract_into(&scratch.top("bomb"), &*bomb, &options).unwrap_err();
+    assert!(failure.one_line().contains("looks like a bomb"), "{}", failure.one_line());
+}

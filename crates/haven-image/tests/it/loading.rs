@@ -289,3 +289,24 @@ fn absolute_names_in_layers_are_taken_only_when_asked() {
     store.load(&*archive, &options, &mut |_| ()).unwrap();
     assert!(store.verify(&image.id()).unwrap().differences.is_empty());
 }
+
+#[test]
+fn layers_are_unpacked_side_by_side_however_many_at_once() {
+    let scratch = Scratch::new();
+    let noise = |salt: u32| -> Vec<u8> {
+        (0..6_000_000_u32).map(|n| ((n + salt).wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+    };
+    let layers: Vec<Vec<u8>> = (0..6)
+        .map(|number| Tarball::new().file(&format!("noise{number}"), &noise(number)).finish())
+        .collect();
+    let image = Image::of(&layers);
+    let archive = image.oci(None, "+gzip", gzip);
+    for parallel in [1, 2, 6, 50] {
+        let store = open(&scratch, &format!("store{parallel}"));
+        let options = LoadOptions { parallel_layers: Some(parallel), ..LoadOptions::default() };
+        let loaded = store.load(&*archive, &options, &mut |_| ()).unwrap();
+        assert_eq!(loaded[0].image.layers.len(), 6);
+        assert_eq!(store.verify(&image.id()).unwrap().differences, []);
+        assert_eq!(leftovers(&scratch.path().join(format!("store{parallel}"))), [6, 6, 0, 0]);
+    }
+}
