@@ -1,7 +1,7 @@
 //! One endpoint as it is in the kernel: its interface, and the elements that follow from it.
 
 use crate::nft::Element;
-use crate::{Endpoint, elements, identity};
+use crate::{Endpoint, Identity, elements, identity};
 use haven_spec::ContainerId;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -13,6 +13,8 @@ const ALIAS_WORD: &str = "haven";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Attachment {
     pub(crate) endpoint: Endpoint,
+    /// Who its network is, when links can begin and end there.
+    pub(crate) network: Option<Identity>,
     /// The host's index and name of the interface.
     pub(crate) interface: u32,
     pub(crate) name: String,
@@ -26,6 +28,9 @@ impl Attachment {
         let mut all = vec![elements::bind4(self.interface, endpoint.ipv4)];
         all.extend(endpoint.ipv6.map(|address| elements::bind6(self.interface, address)));
         all.extend(elements::identified(self.interface, identity.number()));
+        if let Some(network) = self.network {
+            all.extend(elements::on_network(self.interface, network.number()));
+        }
         if endpoint.egress {
             all.push(elements::egress_any(identity.number(), identity.egress_link()));
             all.push(elements::live(identity.egress_link()));
@@ -100,7 +105,7 @@ impl Alias {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Identity, Published};
+    use crate::Published;
     use haven_spec::PortKey;
 
     fn endpoint() -> Endpoint {
@@ -118,7 +123,7 @@ mod tests {
     }
 
     fn sets(endpoint: Endpoint) -> Vec<&'static str> {
-        let attachment = Attachment { endpoint, interface: 9, name: "hv0".into() };
+        let attachment = Attachment { endpoint, network: None, interface: 9, name: "hv0".into() };
         attachment.elements().into_iter().map(|e| e.set).collect()
     }
 

@@ -1,6 +1,6 @@
 //! What an interface of a container has carried.
 
-use crate::link::Statistics;
+use crate::device::Statistics;
 
 /// Totals since the interface was made, seen from the container: received is what came to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

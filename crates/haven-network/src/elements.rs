@@ -2,10 +2,10 @@
 
 use crate::nft::{Element, SetSpec};
 use crate::table::{
-    BIND4, BIND6, DST_ID, EGRESS_ANY, LINKS, LIVE, PORTED, PUBLISH4, PUBLISH4_ANY, PUBLISH6, PUBLISH6_ANY,
-    SCTP, SRC_ID, TCP, UDP,
+    BIND4, BIND6, DST_ID, DST_NET, EGRESS_ANY, EGRESS4, EGRESS6, LINKS, LINKS_ALL, LINKS_ANY, LINKS_RANGE,
+    LIVE, PORTED, PUBLISH4, PUBLISH4_ANY, PUBLISH6, PUBLISH6_ANY, SCTP, SRC_ID, SRC_NET, TCP, UDP,
 };
-use haven_spec::PortProtocol;
+use haven_spec::{Ipv4Net, PortProtocol};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The bytes of a key or of data, field by field.
@@ -18,6 +18,12 @@ impl KeyBytes {
 
     fn number(mut self, number: u32) -> Self {
         self.0.extend_from_slice(&number.to_ne_bytes());
+        self
+    }
+
+    /// A mark as interval maps have it: they compare bytes, so the most significant is first.
+    fn ordered(mut self, number: u32) -> Self {
+        self.0.extend_from_slice(&number.to_be_bytes());
         self
     }
 
@@ -53,7 +59,7 @@ fn element(set: SetSpec, key: KeyBytes, data: Option<KeyBytes>) -> Element {
     Element { set: set.name, key: key.0, end: None, data: data.map(|d| d.0) }
 }
 
-fn number_of(protocol: PortProtocol) -> u8 {
+pub(crate) fn number_of(protocol: PortProtocol) -> u8 {
     match protocol {
         PortProtocol::Tcp => TCP,
         PortProtocol::Udp => UDP,
@@ -85,6 +91,65 @@ pub(crate) fn live(link: u32) -> Element {
 pub(crate) fn link(source: u32, destination: u32, protocol: PortProtocol, port: u16, link: u32) -> Element {
     let key = KeyBytes::new().number(source).number(destination).protocol(number_of(protocol)).port(port);
     element(LINKS, key, Some(KeyBytes::new().number(link)))
+}
+
+/// Source to destination, whatever is spoken.
+pub(crate) fn link_all(source: u32, destination: u32, link: u32) -> Element {
+    let key = KeyBytes::new().number(source).number(destination);
+    element(LINKS_ALL, key, Some(KeyBytes::new().number(link)))
+}
+
+/// Source to destination over one protocol, whatever its ports.
+pub(crate) fn link_protocol(source: u32, destination: u32, protocol: u8, link: u32) -> Element {
+    let key = KeyBytes::new().number(source).number(destination).protocol(protocol);
+    element(LINKS_ANY, key, Some(KeyBytes::new().number(link)))
+}
+
+/// Protocols and ports from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PortSpan {
+    pub(crate) protocols: (u8, u8),
+    pub(crate) ports: (u16, u16),
+}
+
+pub(crate) fn link_range(source: u32, destination: u32, span: PortSpan, link: u32) -> Element {
+    let pair = || KeyBytes::new().ordered(source).ordered(destination);
+    range(LINKS_RANGE, pair(), pair(), span, link)
+}
+
+/// Source to a range of outside addresses.
+pub(crate) fn egress4(source: u32, net: Ipv4Net, span: PortSpan, link: u32) -> Element {
+    let hosts = u32::MAX.checked_shr(net.prefix().into()).unwrap_or(0);
+    let last = Ipv4Addr::from_bits(net.address().to_bits() | hosts);
+    let from = |address| KeyBytes::new().ordered(source).v4(address);
+    range(EGRESS4, from(net.address()), from(last), span, link)
+}
+
+/// Source to every outside IPv6 address.
+pub(crate) fn egress6(source: u32, span: PortSpan, link: u32) -> Element {
+    let from = |address| KeyBytes::new().ordered(source).v6(address);
+    range(EGRESS6, from(Ipv6Addr::UNSPECIFIED), from(Ipv6Addr::from_bits(u128::MAX)), span, link)
+}
+
+fn range(set: SetSpec, first: KeyBytes, last: KeyBytes, span: PortSpan, link: u32) -> Element {
+    let end = last.protocol(span.protocols.1).port(span.ports.1);
+    let key = first.protocol(span.protocols.0).port(span.ports.0);
+    Element { end: Some(end.0), ..element(set, key, Some(KeyBytes::new().number(link))) }
+}
+
+/// Whether two ranges of the same interval map have a key in common: every field of 4 bytes does. An IPv6 range is either
+/// all addresses or one, so that its fields can be looked at one by one too.
+pub(crate) fn overlap(one: (&[u8], &[u8]), other: (&[u8], &[u8])) -> bool {
+    let fields = one.0.chunks(4).zip(one.1.chunks(4)).zip(other.0.chunks(4).zip(other.1.chunks(4)));
+    fields
+        .into_iter()
+        .all(|((first, last), (other_first, other_last))| first <= other_last && other_first <= last)
+}
+
+/// The interface is on this network, as source and as destination.
+pub(crate) fn on_network(interface: u32, network: u32) -> [Element; 2] {
+    [SRC_NET, DST_NET]
+        .map(|map| element(map, KeyBytes::new().number(interface), Some(KeyBytes::new().number(network))))
 }
 
 /// Source to everything outside.

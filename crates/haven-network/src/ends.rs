@@ -3,7 +3,7 @@
 //! Every step can be repeated; what is there already stays.
 
 use crate::attachment::{Alias, Attachment};
-use crate::link::{self, Changes};
+use crate::device::{self, Changes};
 use crate::network::{GATEWAY, GATEWAY6, refused};
 use crate::sysctl;
 use haven_spec::Outcome;
@@ -30,7 +30,7 @@ const HOST_SIDE: [(u16, u32); 5] = [
 
 /// The host's end: settings, the gateway's address, the route to the container.
 pub(crate) fn host_side(route: &mut NetlinkSocket, attachment: &Attachment) -> Outcome<()> {
-    let Attachment { endpoint, interface, name } = attachment;
+    let Attachment { endpoint, interface, name, .. } = attachment;
     let index = *interface;
     // Router advertisements of a container would give the host addresses and routes.
     let setting = if endpoint.ipv6.is_some() { ("accept_ra", "0") } else { ("disable_ipv6", "1") };
@@ -57,7 +57,7 @@ pub(crate) fn host_side(route: &mut NetlinkSocket, attachment: &Attachment) -> O
 pub(crate) fn container_side(netns: BorrowedFd<'_>, attachment: &Attachment, far: u32) -> Outcome<()> {
     let endpoint = &attachment.endpoint;
     let mut changes = Changes::new();
-    changes.set_up(link::LOOPBACK);
+    changes.set_up(device::LOOPBACK);
     if kernel_has_ipv6() {
         changes.set_no_automatic_ipv6(far);
     }

@@ -1,6 +1,6 @@
 //! What the host's routes say: where a pool fits, how large packets may be, and the pool's own route.
 
-use crate::link::{self, Changes, ROUTE_ORIGIN, Route};
+use crate::device::{self, Changes, ROUTE_ORIGIN, Route};
 use crate::network::refused;
 use haven_spec::{Failure, Ipv4Net, Outcome};
 use haven_sys::netlink::NetlinkSocket;
@@ -64,7 +64,7 @@ pub(crate) fn ensure_pool_route(
 }
 
 pub(crate) fn remove_pool_routes(socket: &mut NetlinkSocket) -> Option<Failure> {
-    let routes = match link::ipv4_routes(socket) {
+    let routes = match device::ipv4_routes(socket) {
         Ok(routes) => routes,
         Err(error) => return Some(refused("cannot list the host's routes", error)),
     };
@@ -80,10 +80,9 @@ pub(crate) fn uplink_mtu(socket: &mut NetlinkSocket, routes: &[Route]) -> Outcom
     let Some(index) = routes.iter().find(|r| r.prefix == 0).and_then(|r| r.interface) else {
         return Ok(ETHERNET_MTU);
     };
-    let uplink =
-        link::link_at(socket, index).map_err(|e| refused("cannot look up the uplink interface", e))?;
+    let uplink = device::at(socket, index).map_err(|e| refused("cannot look up the uplink interface", e))?;
     // Loopback-like uplinks have MTUs that only cost memory.
-    Ok(uplink.map_or(ETHERNET_MTU, |link| link.mtu.clamp(68, 9000)))
+    Ok(uplink.map_or(ETHERNET_MTU, |device| device.mtu.clamp(68, 9000)))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Identities, links and the fixed peers share the 32-bit connection mark, so their ranges are disjoint: were they
 //! not, a denied source's number could equal a live link's, and its packets would pass.
 
+use crate::{LinkId, Permission};
 use haven_spec::{Failure, Outcome};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -13,6 +14,8 @@ pub(crate) const OUTSIDE: u32 = 0x00ff_fff0;
 pub(crate) const HOST: u32 = 0x00ff_fff1;
 /// Last number for an application; the fixed peers follow.
 const LAST: u32 = 0x00ff_ff00;
+/// The mark of a declared link is this plus its number.
+pub(crate) const DECLARED_LINK: u32 = 0x8000_0000;
 /// The link "may reach the outside" of an identity is this plus the identity.
 const EGRESS_LINK: u32 = 0xc000_0000;
 /// The link "its published ports may be reached" of an identity is this plus the identity.
@@ -55,6 +58,16 @@ impl TryFrom<u32> for Identity {
 impl From<Identity> for u32 {
     fn from(identity: Identity) -> u32 {
         identity.0
+    }
+}
+
+/// What a link's mark stands for; `None` for what is no link's.
+pub(crate) fn permission(mark: u32) -> Option<Permission> {
+    match mark & 0xf000_0000 {
+        EGRESS_LINK => Identity::new(mark & !EGRESS_LINK).ok().map(Permission::Egress),
+        PUBLISH_LINK => Identity::new(mark & !PUBLISH_LINK).ok().map(Permission::Published),
+        0x8000_0000..=0xb000_0000 => LinkId::new(mark & !DECLARED_LINK).ok().map(Permission::Declared),
+        _ => None,
     }
 }
 
@@ -105,6 +118,20 @@ mod tests {
         assert!(Identity::new(1).unwrap().publish_link() > last.egress_link());
         for bad in [0, LAST + 1, OUTSIDE, HOST, EGRESS_LINK, u32::MAX] {
             assert!(Identity::new(bad).is_err(), "{bad:#x}");
+        }
+    }
+
+    #[test]
+    fn a_mark_is_read_as_what_it_was_made_of() {
+        let identity = Identity::new(LAST).unwrap();
+        assert_eq!(permission(identity.egress_link()), Some(Permission::Egress(identity)));
+        assert_eq!(permission(identity.publish_link()), Some(Permission::Published(identity)));
+        for number in [1, 0x1000_0000, 0x3fff_ffff] {
+            let link = LinkId::new(number).unwrap();
+            assert_eq!(permission(link.mark()), Some(Permission::Declared(link)));
+        }
+        for other in [0, 1, OUTSIDE, HOST, 0x8000_0000, EGRESS_LINK, 0xe000_0001, u32::MAX] {
+            assert_eq!(permission(other), None, "{other:#x}");
         }
     }
 

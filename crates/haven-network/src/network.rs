@@ -6,14 +6,15 @@
 
 use crate::attachment::{self, Attachment};
 use crate::conntrack::Forget;
+use crate::device::{self, Changes, Device, VethSpec};
 use crate::ends::{container_side, host_side};
-use crate::link::{self, Changes, Link, VethSpec};
+use crate::links::Links;
 use crate::nft::{Element, Listing, TableSpec, Transaction};
 use crate::ports::Ports;
 use crate::sweeper::Sweeper;
 use crate::upkeep::{add_elements, ensure_table, remove_elements};
 use crate::{
-    Endpoint, InterfaceCounters, NetworkConfig, Published, Repairs, Status, Watch, host_routes,
+    Endpoint, Identity, InterfaceCounters, NetworkConfig, Published, Repairs, Status, Watch, host_routes,
     reconciliation, status, sysctl, table,
 };
 use haven_spec::{ContainerId, Failure, Ipv4Net, Outcome, PortMapping, PortProtocol};
@@ -23,6 +24,8 @@ use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+mod declared;
 
 /// The host's end of every veth, and every container's default gateway.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
@@ -47,6 +50,9 @@ pub struct Network {
     nft: Mutex<NetlinkSocket>,
     route: Mutex<NetlinkSocket>,
     attached: Mutex<BTreeMap<ContainerId, Vec<Attachment>>>,
+    links: Mutex<Links>,
+    /// The networks that links can begin and end at, by name.
+    networks: Mutex<BTreeMap<String, Identity>>,
     ports: Mutex<Ports>,
     sweeper: Sweeper,
     /// Reconciling excludes changes, which exclude only it: what is being connected would look like nobody's.
@@ -61,7 +67,7 @@ impl Network {
         let mut nft = open_socket(Family::Netfilter)?;
         let table = table::table();
         let routes =
-            link::ipv4_routes(&mut route).map_err(|e| refused("cannot list the host's routes", e))?;
+            device::ipv4_routes(&mut route).map_err(|e| refused("cannot list the host's routes", e))?;
         let pool = host_routes::choose_pool(config.pool, &routes)?;
         let mtu = match config.mtu_bytes {
             Some(mtu) => checked_mtu(mtu)?,
@@ -82,6 +88,8 @@ impl Network {
             nft: Mutex::new(nft),
             route: Mutex::new(route),
             attached: Mutex::default(),
+            links: Mutex::default(),
+            networks: Mutex::default(),
             ports: Mutex::default(),
             sweeper,
             changing: RwLock::default(),
@@ -99,14 +107,17 @@ impl Network {
     pub fn reconcile(&self, desired: &[Endpoint]) -> Outcome<Repairs> {
         let _alone = self.changing.write().unwrap_or_else(PoisonError::into_inner);
         let mut attached = lock(&self.attached);
-        let (found, repairs) = reconciliation::reconcile(
-            &mut lock(&self.route),
-            &mut lock(&self.nft),
-            &mut lock(&self.ports),
-            &self.table,
-            (self.pool, self.forwarding_by_us),
-            desired,
-        )?;
+        let (found, repairs) = reconciliation::Reconciliation {
+            route: &mut lock(&self.route),
+            nft: &mut lock(&self.nft),
+            ports: &mut lock(&self.ports),
+            table: &self.table,
+            pool: self.pool,
+            forwarding_by_us: self.forwarding_by_us,
+            links: &lock(&self.links),
+            networks: &lock(&self.networks),
+        }
+        .run(desired)?;
         *attached = found;
         Ok(repairs)
     }
@@ -130,9 +141,14 @@ impl Network {
         if let Some((attachment, far)) = self.standing(netns, endpoint)? {
             return self.make_true(netns, &attachment, far);
         }
-        let link = self.create_veth(netns, endpoint)?;
-        let far = link.peer.unwrap_or(0);
-        let attachment = Attachment { endpoint: endpoint.clone(), interface: link.index, name: link.name };
+        let device = self.create_veth(netns, endpoint)?;
+        let far = device.peer.unwrap_or(0);
+        let attachment = Attachment {
+            endpoint: endpoint.clone(),
+            network: lock(&self.networks).get(&endpoint.network).copied(),
+            interface: device.index,
+            name: device.name,
+        };
         let made = self.hold_ports(endpoint).and_then(|()| self.make_true(netns, &attachment, far));
         match made {
             Ok(()) => {
@@ -159,11 +175,11 @@ impl Network {
             .get(&endpoint.container)
             .and_then(|of| of.iter().find(|a| a.endpoint.interface == endpoint.interface).cloned());
         let Some(known) = known else { return Ok(None) };
-        let outer = link::link_at(&mut lock(&self.route), known.interface)
+        let outer = device::at(&mut lock(&self.route), known.interface)
             .map_err(|e| refused("cannot look up an interface", e))?
-            .filter(|link| link.name == known.name);
+            .filter(|device| device.name == known.name);
         let inner = NetlinkSocket::open_in(netns, Family::Route)
-            .and_then(|mut socket| link::link_named(&mut socket, &endpoint.interface))
+            .and_then(|mut socket| device::named(&mut socket, &endpoint.interface))
             .map_err(|e| refused("cannot look into the container's network namespace", e))?;
         let far = inner.filter(|inner| {
             outer.is_some_and(|outer| outer.peer == Some(inner.index) && inner.peer == Some(outer.index))
@@ -183,7 +199,7 @@ impl Network {
         failures.into_iter().next().map_or(Ok(None), Err)
     }
 
-    fn create_veth(&self, netns: BorrowedFd<'_>, endpoint: &Endpoint) -> Outcome<Link> {
+    fn create_veth(&self, netns: BorrowedFd<'_>, endpoint: &Endpoint) -> Outcome<Device> {
         let mut route = lock(&self.route);
         for slot in SLOTS {
             let name =
@@ -203,7 +219,7 @@ impl Network {
                 }
                 // Ours of an earlier life has the name, or the container's namespace has one like it.
                 Err(error) if error.errno() == Errno::EXIST => {
-                    let taken = link::link_named(&mut route, &name)
+                    let taken = device::named(&mut route, &name)
                         .map_err(|e| refused("cannot look up an interface", e))?;
                     if taken.is_none() {
                         return Err(Failure::conflict(format!(
@@ -252,7 +268,7 @@ impl Network {
         let elements = self.not_shared(std::slice::from_ref(attachment));
         remove_elements(&mut lock(&self.nft), &self.table, &elements).ok();
         let mut changes = Changes::new();
-        changes.delete_link(attachment.interface);
+        changes.delete_device(attachment.interface);
         changes.apply(&mut lock(&self.route)).ok();
     }
 
@@ -327,9 +343,9 @@ impl Network {
         let attachments = lock(&self.attached).get(container).cloned().unwrap_or_default();
         let mut counters = Vec::new();
         for attachment in attachments {
-            let link = link::link_at(&mut lock(&self.route), attachment.interface)
+            let device = device::at(&mut lock(&self.route), attachment.interface)
                 .map_err(|e| refused(format!("cannot read the counters of `{}`", attachment.name), e))?;
-            let statistics = link.filter(|l| l.name == attachment.name).and_then(|l| l.statistics);
+            let statistics = device.filter(|d| d.name == attachment.name).and_then(|d| d.statistics);
             counters.extend(statistics.map(|s| InterfaceCounters::of(attachment.endpoint.interface, s)));
         }
         Ok(counters)
@@ -355,7 +371,7 @@ impl Network {
             (Err(failure), _) | (_, Err(failure)) => return vec![failure],
         };
         // Interfaces first: without the table nothing would stand between them.
-        for group in [link::OURS, link::DOOMED] {
+        for group in [device::OURS, device::DOOMED] {
             let mut changes = Changes::new();
             changes.delete_group(group);
             match changes.apply(&mut route) {
@@ -384,7 +400,7 @@ impl Network {
 /// Brings the loopback interface of `netns` up: all the network of a container that has none.
 pub fn bring_loopback_up(netns: BorrowedFd<'_>) -> Outcome<()> {
     let mut changes = Changes::new();
-    changes.set_up(link::LOOPBACK);
+    changes.set_up(device::LOOPBACK);
     NetlinkSocket::open_in(netns, Family::Route)
         .and_then(|mut socket| changes.apply(&mut socket))
         .map_err(|e| refused("cannot bring the container's loopback interface up", e))

@@ -2,7 +2,7 @@
 
 use crate::network::refused;
 use crate::nft::{self, Hook, Listing, TableSpec};
-use crate::{link, sysctl, table};
+use crate::{device, sysctl, table};
 use haven_spec::{Ipv4Net, Outcome};
 use haven_sys::netlink::NetlinkSocket;
 
@@ -91,7 +91,7 @@ pub(crate) fn status(
 ) -> Outcome<Status> {
     let failed = |e| refused("cannot list the firewall", e);
     let listing = Listing::of(nft, table).map_err(failed)?;
-    let interfaces = link::our_links(route).map_err(|e| refused("cannot list interfaces", e))?.len();
+    let interfaces = device::ours(route).map_err(|e| refused("cannot list interfaces", e))?.len();
     let counted = if listing.exists { nft::counters(nft, table.name).map_err(failed)? } else { Vec::new() };
     let packets = |name: &str| counted.iter().find(|(n, _)| n == name).map_or(0, |(_, packets)| *packets);
     Ok(Status {

@@ -5,7 +5,7 @@
 //! Connections are forgotten at once.
 
 use crate::conntrack::{self, Forget};
-use crate::link::{self, Changes, DOOMED, OURS};
+use crate::device::{self, Changes, DOOMED, OURS};
 use haven_sys::netlink::{NetlinkError, NetlinkSocket};
 use rustix::io::Errno;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -84,7 +84,7 @@ pub(crate) fn delete(socket: &mut NetlinkSocket, interfaces: &[u32]) -> Result<(
     let mut any = false;
     for index in interfaces {
         // Numbers are not reused soon, but a group is a surer sign.
-        if link::link_at(socket, *index)?.is_some_and(|link| matches!(link.group, OURS | DOOMED)) {
+        if device::at(socket, *index)?.is_some_and(|device| matches!(device.group, OURS | DOOMED)) {
             changes.set_group(*index, DOOMED);
             any = true;
         }

@@ -18,8 +18,7 @@
 //! ends this table's part and no other's, so another table's drop stays final.
 
 use crate::nft::{
-    ChainSpec, Counted, Expression, Field, FieldType, Hook, Key, Relation, RuleSpec, SetSpec, TableSpec,
-    Verdict,
+    ChainSpec, Expression, Field, FieldType, Hook, Key, Relation, RuleSpec, SetSpec, TableSpec, Verdict,
 };
 use crate::{GATEWAY, GATEWAY6, elements, identity};
 
@@ -63,22 +62,27 @@ pub(crate) const BIND6: SetSpec = SetSpec::set("bind6", &[InterfaceIndex, V6]);
 /// Who is behind an interface, as source and as destination.
 pub(crate) const SRC_ID: SetSpec = SetSpec::map("src_id", &[InterfaceIndex], &[Mark]);
 pub(crate) const DST_ID: SetSpec = SetSpec::map("dst_id", &[InterfaceIndex], &[Mark]);
+/// Which network an interface is on, where that matters.
+pub(crate) const SRC_NET: SetSpec = SetSpec::map("src_net", &[InterfaceIndex], &[Mark]);
+pub(crate) const DST_NET: SetSpec = SetSpec::map("dst_net", &[InterfaceIndex], &[Mark]);
 /// Source, destination, protocol, port → link.
 pub(crate) const LINKS: SetSpec = SetSpec::map("links", &[Mark, Mark, Protocol, Port], &[Mark]);
 /// Source, destination, protocol → link.
-const LINKS_ANY: SetSpec = SetSpec::map("links_any", &[Mark, Mark, Protocol], &[Mark]);
-const LINKS_RANGE: SetSpec =
+pub(crate) const LINKS_ANY: SetSpec = SetSpec::map("links_any", &[Mark, Mark, Protocol], &[Mark]);
+/// Source, destination → link, whatever is spoken.
+pub(crate) const LINKS_ALL: SetSpec = SetSpec::map("links_all", &[Mark, Mark], &[Mark]);
+pub(crate) const LINKS_RANGE: SetSpec =
     SetSpec { interval: true, ..SetSpec::map("links_range", &[Mark, Mark, Protocol, Port], &[Mark]) };
 /// Source → link to everything outside; and by address range, protocol and port.
 pub(crate) const EGRESS_ANY: SetSpec = SetSpec::map("egress_any", &[Mark], &[Mark]);
-const EGRESS4: SetSpec =
+pub(crate) const EGRESS4: SetSpec =
     SetSpec { interval: true, ..SetSpec::map("egress4", &[Mark, V4, Protocol, Port], &[Mark]) };
-const EGRESS6: SetSpec =
+pub(crate) const EGRESS6: SetSpec =
     SetSpec { interval: true, ..SetSpec::map("egress6", &[Mark, V6, Protocol, Port], &[Mark]) };
 /// The links that may carry packets.
 pub(crate) const LIVE: SetSpec = SetSpec { counted: true, ..SetSpec::set("live", &[Mark]) };
 /// What was tried in vain, counted by the kernel.
-const DENIED: SetSpec = SetSpec {
+pub(crate) const DENIED: SetSpec = SetSpec {
     dynamic: Some((DENIED_TIMEOUT_MS, DENIED_LIMIT)),
     ..SetSpec::set("denied", &[Mark, Mark, Protocol, Port])
 };
@@ -95,13 +99,16 @@ pub(crate) const PUBLISH4_ANY: SetSpec = SetSpec::map("publish4_any", &[Protocol
 pub(crate) const PUBLISH6_ANY: SetSpec = SetSpec::map("publish6_any", &[Protocol, Port], &[V6, Port]);
 
 /// The sets whose elements follow from endpoints: what reconciling compares. `denied` is the kernel's.
-pub(crate) const DECLARED_SETS: [SetSpec; 18] = [
+pub(crate) const DECLARED_SETS: [SetSpec; 21] = [
     BIND4,
     BIND6,
     SRC_ID,
     DST_ID,
+    SRC_NET,
+    DST_NET,
     LINKS,
     LINKS_ANY,
+    LINKS_ALL,
     LINKS_RANGE,
     EGRESS_ANY,
     EGRESS4,
@@ -140,6 +147,9 @@ fn chains() -> Vec<ChainSpec> {
         // Before the usual filter priority, so that what others log or count has passed here.
         base("forward", "filter", Hook::Forward, -5),
         plain("linkpol"),
+        plain("declared"),
+        plain("by_network"),
+        plain("egress"),
         plain("deny"),
         base("input", "filter", Hook::Input, -5),
         plain("from_endpoint"),
@@ -154,9 +164,14 @@ const CONNECTION_MARK: Field = Field::ConnectionMark;
 const PACKET_MARK: Field = Field::PacketMark;
 const FLOW: Key = Key(&[CONNECTION_MARK, PACKET_MARK, Field::TransportProtocol, Field::DestinationPort]);
 
+const EGRESS4_KEY: [Field; 4] =
+    [CONNECTION_MARK, Field::DestinationV4, Field::TransportProtocol, Field::DestinationPort];
+const EGRESS6_KEY: [Field; 4] =
+    [CONNECTION_MARK, Field::DestinationV6, Field::TransportProtocol, Field::DestinationPort];
+
 fn rules() -> Vec<RuleSpec> {
     use Expression::Verdict as Then;
-    use Verdict::{Accept, Drop, Goto, Return};
+    use Verdict::{Accept, Drop, Goto, Jump, Return};
     let mut rules = Vec::new();
     let mut rule = |chain: &'static str, parts: Vec<Vec<Expression>>| {
         rules.push(RuleSpec { chain, expressions: parts.concat() });
@@ -191,61 +206,16 @@ fn rules() -> Vec<RuleSpec> {
     rule("linkpol", vec![set_mark(PACKET_MARK, 0)]);
     rule("linkpol", vec![to_ours(), identify(PACKET_MARK, Key(&[Field::Outgoing]), &DST_ID)]);
     rule("linkpol", vec![equal(CONNECTION_MARK, &0_u32.to_ne_bytes()), then(Goto("deny"))]);
-    let forget = || set_mark(PACKET_MARK, 0);
-    for (set, key) in [
-        (&LINKS, FLOW),
-        (&LINKS_ANY, Key(&[CONNECTION_MARK, PACKET_MARK, Field::TransportProtocol])),
-        (&LINKS_RANGE, FLOW),
-    ] {
-        rule("linkpol", vec![identify(CONNECTION_MARK, key, set), is_live(), forget(), accept()]);
+    // The narrower permission is looked for first: application to application, then with their networks.
+    rule("linkpol", vec![then(Jump("declared"))]);
+    rule("linkpol", vec![to_ours(), then(Jump("by_network"))]);
+    let source_is = |map| vec![from_ours(), identify(CONNECTION_MARK, Key(&[Field::Incoming]), map)];
+    for map in [&SRC_ID, &SRC_NET] {
+        rule("linkpol", source_is(map));
+        rule("linkpol", vec![not_to_ours(), then(Jump("egress"))]);
     }
-    rule(
-        "linkpol",
-        vec![
-            not_to_ours(),
-            identify(CONNECTION_MARK, Key(&[CONNECTION_MARK]), &EGRESS_ANY),
-            is_live(),
-            accept(),
-        ],
-    );
-    rule(
-        "linkpol",
-        vec![
-            not_to_ours(),
-            v4(),
-            identify(
-                CONNECTION_MARK,
-                Key(&[
-                    CONNECTION_MARK,
-                    Field::DestinationV4,
-                    Field::TransportProtocol,
-                    Field::DestinationPort,
-                ]),
-                &EGRESS4,
-            ),
-            is_live(),
-            accept(),
-        ],
-    );
-    rule(
-        "linkpol",
-        vec![
-            not_to_ours(),
-            v6(),
-            identify(
-                CONNECTION_MARK,
-                Key(&[
-                    CONNECTION_MARK,
-                    Field::DestinationV6,
-                    Field::TransportProtocol,
-                    Field::DestinationPort,
-                ]),
-                &EGRESS6,
-            ),
-            is_live(),
-            accept(),
-        ],
-    );
+    rule("linkpol", source_is(&SRC_ID));
+    let forget = || set_mark(PACKET_MARK, 0);
     rule("linkpol", vec![record_denied()]);
     rule(
         "linkpol",
@@ -257,6 +227,30 @@ fn rules() -> Vec<RuleSpec> {
         ],
     );
     rule("linkpol", vec![then(Goto("deny"))]);
+
+    let both = Key(&[CONNECTION_MARK, PACKET_MARK]);
+    for (set, key) in [
+        (&LINKS, FLOW),
+        (&LINKS_ANY, Key(&[CONNECTION_MARK, PACKET_MARK, Field::TransportProtocol])),
+        (&LINKS_RANGE, FLOW),
+        (&LINKS_ALL, both),
+    ] {
+        rule("declared", vec![identify(CONNECTION_MARK, key, set), is_live(), forget(), accept()]);
+    }
+
+    // To the destination's network, from one network to the other, from the source's network.
+    let destination_is = |map| identify(PACKET_MARK, Key(&[Field::Outgoing]), map);
+    rule("by_network", vec![destination_is(&DST_NET)]);
+    rule("by_network", vec![then(Jump("declared"))]);
+    rule("by_network", source_is(&SRC_NET));
+    rule("by_network", vec![then(Jump("declared"))]);
+    rule("by_network", vec![destination_is(&DST_ID)]);
+    rule("by_network", vec![then(Jump("declared"))]);
+
+    let outbound = |key, set| [identify(CONNECTION_MARK, key, set), is_live(), accept()].concat();
+    rule("egress", vec![outbound(Key(&[CONNECTION_MARK]), &EGRESS_ANY)]);
+    rule("egress", vec![v4(), outbound(Key(&EGRESS4_KEY), &EGRESS4)]);
+    rule("egress", vec![v6(), outbound(Key(&EGRESS6_KEY), &EGRESS6)]);
 
     rule("deny", vec![count(DENIED_TOTAL)]);
     rule("deny", vec![limit(200, 400), log(DENIED_LOG, "deny", 80)]);
@@ -425,7 +419,7 @@ fn translate(family: u8, key: Key, map: &SetSpec) -> Vec<Expression> {
 
 fn record_denied() -> Vec<Expression> {
     let ported = in_set(Key(&[Field::TransportProtocol]), &PORTED);
-    [ported, one(Expression::Record { key: FLOW, set: DENIED.name, counted: Counted::Yes })].concat()
+    [ported, one(Expression::Record { key: FLOW, set: DENIED.name })].concat()
 }
 
 fn count(counter: &'static str) -> Vec<Expression> {

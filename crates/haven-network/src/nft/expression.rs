@@ -105,13 +105,9 @@ pub(crate) enum Verdict {
     Accept,
     Drop,
     Return,
+    /// Goes to a chain and comes back when nothing there decides.
+    Jump(&'static str),
     Goto(&'static str),
-}
-
-/// Whether the elements that [`Expression::Record`] adds count their packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Counted {
-    Yes,
 }
 
 /// One instruction, or a fixed few that always go together.
@@ -159,11 +155,10 @@ pub(crate) enum Expression {
         port_slot: u32,
     },
     Masquerade,
-    /// Adds the key to a dynamic set, or refreshes it there.
+    /// Adds the key to a dynamic set, or refreshes it there, and counts.
     Record {
         key: Key,
         set: &'static str,
-        counted: Counted,
     },
     CountBy(&'static str),
     /// Goes on for at most this many packets a second.
@@ -224,7 +219,7 @@ impl Expression {
                 });
             }
             Self::Masquerade => element(list, "masq", |_| {}),
-            Self::Record { key, set, counted: Counted::Yes } => {
+            Self::Record { key, set } => {
                 load_key(list, *key, false);
                 element(list, "dynset", |m| {
                     m.be32(4, register(FIRST_SLOT)); // NFTA_DYNSET_SREG_KEY
@@ -258,10 +253,14 @@ impl Expression {
                 m.be32(1, 0); // NFT_REG_VERDICT
                 m.nest(2, |m| {
                     m.nest(DATA_VERDICT, |m| match verdict {
-                        // NF_ACCEPT, NF_DROP, NFT_RETURN, NFT_GOTO
+                        // NF_ACCEPT, NF_DROP, NFT_RETURN, NFT_JUMP, NFT_GOTO
                         Verdict::Accept => m.be32(1, 1),
                         Verdict::Drop => m.be32(1, 0),
                         Verdict::Return => m.be32(1, (-5_i32).cast_unsigned()),
+                        Verdict::Jump(chain) => {
+                            m.be32(1, (-3_i32).cast_unsigned());
+                            m.text(2, chain);
+                        }
                         Verdict::Goto(chain) => {
                             m.be32(1, (-4_i32).cast_unsigned());
                             m.text(2, chain);

@@ -224,6 +224,37 @@ pub(crate) fn elements(
     })
 }
 
+/// An element and what it has counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) key: Vec<u8>,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+/// The elements of a set whose elements count.
+pub(crate) fn counted(
+    socket: &mut NetlinkSocket,
+    table: &str,
+    set: &str,
+) -> Result<Vec<Counted>, NetlinkError> {
+    let mut question = Batch::new();
+    question.message(GET_ELEMENT, DUMP, |m| {
+        m.raw(&generic_header(FAMILY_INET));
+        m.text(1, table);
+        m.text(2, set);
+    });
+    socket.dump(&mut question, Vec::new, |found, reply: Reply<'_>| {
+        let items = reply.attributes(GENERIC_HEADER_BYTES).first(3).map(Value::attributes);
+        found.extend(items.into_iter().flatten().filter_map(|(_, item)| {
+            let key = item.attributes().first(1)?.attributes().first(1)?.bytes.to_vec();
+            let counter = item.attributes().first(7)?.attributes().first(2)?.attributes();
+            Some(Counted { key, packets: counter.first(2)?.be64()?, bytes: counter.first(1)?.be64()? })
+        }));
+        ControlFlow::Continue(())
+    })
+}
+
 /// The packets that each named counter has seen.
 pub(crate) fn counters(socket: &mut NetlinkSocket, table: &str) -> Result<Vec<(String, u64)>, NetlinkError> {
     let found = list(socket, GET_OBJECT, |m| m.text(1, table))?;

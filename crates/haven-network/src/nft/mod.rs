@@ -11,8 +11,8 @@ mod listing;
 mod set;
 mod transaction;
 
-pub(crate) use expression::{Counted, Expression, Field, Key, Relation, Verdict};
-pub(crate) use listing::{Listing, base_chains, counters, elements};
+pub(crate) use expression::{Expression, Field, Key, Relation, Verdict};
+pub(crate) use listing::{Counted, Listing, base_chains, counted, counters, elements};
 pub(crate) use set::{Element, FieldType, SetSpec};
 pub(crate) use transaction::{ChainSpec, Hook, RuleSpec, TableSpec, Transaction};
 

@@ -7,7 +7,10 @@ mod default_network;
 mod killed;
 #[cfg(test)]
 mod lab;
+#[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
+mod links;
 #[cfg(test)]
 mod published_ports;
 mod table;

@@ -50,7 +50,7 @@ pub(crate) const LOOPBACK: u32 = 1;
 
 /// A device, as the kernel describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Link {
+pub(crate) struct Device {
     pub(crate) index: u32,
     pub(crate) name: String,
     pub(crate) alias: Option<String>,
@@ -110,7 +110,7 @@ impl Changes {
     /// Makes a veth, both ends down.
     pub(crate) fn create_veth(&mut self, veth: &VethSpec<'_>) {
         self.batch.message(NEW_LINK, ACK | CREATE | EXCLUSIVE, |m| {
-            m.raw(&link_header(0, 0, 0));
+            m.raw(&device_header(0, 0, 0));
             m.text(3, veth.name);
             m.u32(4, veth.mtu);
             m.u32(27, OURS);
@@ -119,7 +119,7 @@ impl Changes {
                 m.text(1, "veth");
                 m.nest(2, |m| {
                     m.nest(1, |m| {
-                        m.raw(&link_header(0, 0, 0));
+                        m.raw(&device_header(0, 0, 0));
                         m.text(3, veth.far_name);
                         m.u32(4, veth.mtu);
                         m.bytes(1, &veth.far_mac.bytes());
@@ -161,13 +161,13 @@ impl Changes {
 
     fn set(&mut self, index: u32, build: impl FnOnce(&mut Message<'_>)) {
         self.batch.message(SET_LINK, ACK, |m| {
-            m.raw(&link_header(index, 0, 0));
+            m.raw(&device_header(index, 0, 0));
             build(m);
         });
     }
 
     pub(crate) fn set_up(&mut self, index: u32) {
-        self.batch.message(SET_LINK, ACK, |m| m.raw(&link_header(index, IFF_UP, IFF_UP)));
+        self.batch.message(SET_LINK, ACK, |m| m.raw(&device_header(index, IFF_UP, IFF_UP)));
     }
 
     /// With its whole length as prefix, and without the checks for duplicates that a point-to-point link cannot have.
@@ -233,14 +233,14 @@ impl Changes {
         });
     }
 
-    pub(crate) fn delete_link(&mut self, index: u32) {
-        self.batch.message(DELETE_LINK, ACK, |m| m.raw(&link_header(index, 0, 0)));
+    pub(crate) fn delete_device(&mut self, index: u32) {
+        self.batch.message(DELETE_LINK, ACK, |m| m.raw(&device_header(index, 0, 0)));
     }
 
     /// Deletes all interfaces of a group at once: as dear as deleting one.
     pub(crate) fn delete_group(&mut self, group: u32) {
         self.batch.message(DELETE_LINK, ACK, |m| {
-            m.raw(&link_header(0, 0, 0));
+            m.raw(&device_header(0, 0, 0));
             m.u32(27, group);
         });
     }
@@ -248,7 +248,7 @@ impl Changes {
     /// Asks, after the changes so far, for the interface with this name.
     pub(crate) fn ask_for(&mut self, name: &str) {
         self.batch.message(GET_LINK, ACK, |m| {
-            m.raw(&link_header(0, 0, 0));
+            m.raw(&device_header(0, 0, 0));
             m.text(3, name);
         });
     }
@@ -259,33 +259,36 @@ impl Changes {
     }
 
     /// As [`Changes::apply`], and returns the interface that was asked for.
-    pub(crate) fn apply_and_read(mut self, socket: &mut NetlinkSocket) -> Result<Option<Link>, NetlinkError> {
+    pub(crate) fn apply_and_read(
+        mut self,
+        socket: &mut NetlinkSocket,
+    ) -> Result<Option<Device>, NetlinkError> {
         let mut found = None;
-        socket.request(&mut self.batch, |reply| found = read_link(reply))?;
+        socket.request(&mut self.batch, |reply| found = read_device(reply))?;
         Ok(found)
     }
 }
 
 /// The interface with this name; `None` when there is none.
-pub(crate) fn link_named(socket: &mut NetlinkSocket, name: &str) -> Result<Option<Link>, NetlinkError> {
-    one_link(socket, |m| {
-        m.raw(&link_header(0, 0, 0));
+pub(crate) fn named(socket: &mut NetlinkSocket, name: &str) -> Result<Option<Device>, NetlinkError> {
+    one_device(socket, |m| {
+        m.raw(&device_header(0, 0, 0));
         m.text(3, name);
     })
 }
 
-pub(crate) fn link_at(socket: &mut NetlinkSocket, index: u32) -> Result<Option<Link>, NetlinkError> {
-    one_link(socket, |m| m.raw(&link_header(index, 0, 0)))
+pub(crate) fn at(socket: &mut NetlinkSocket, index: u32) -> Result<Option<Device>, NetlinkError> {
+    one_device(socket, |m| m.raw(&device_header(index, 0, 0)))
 }
 
-fn one_link(
+fn one_device(
     socket: &mut NetlinkSocket,
     build: impl FnOnce(&mut Message<'_>),
-) -> Result<Option<Link>, NetlinkError> {
+) -> Result<Option<Device>, NetlinkError> {
     let mut question = Batch::new();
     question.message(GET_LINK, ACK, build);
     let mut found = None;
-    match socket.request(&mut question, |reply| found = read_link(reply)) {
+    match socket.request(&mut question, |reply| found = read_device(reply)) {
         Ok(()) => Ok(found),
         Err(error) if error.errno() == Errno::NODEV => Ok(None),
         Err(error) => Err(error),
@@ -293,15 +296,15 @@ fn one_link(
 }
 
 /// All veths that carry our group, whatever their name.
-pub(crate) fn our_links(socket: &mut NetlinkSocket) -> Result<Vec<Link>, NetlinkError> {
+pub(crate) fn ours(socket: &mut NetlinkSocket) -> Result<Vec<Device>, NetlinkError> {
     let mut question = Batch::new();
     question.message(GET_LINK, DUMP, |m| {
-        m.raw(&link_header(0, 0, 0));
+        m.raw(&device_header(0, 0, 0));
         m.u32(29, WITHOUT_STATISTICS);
         m.nest(18, |m| m.text(1, "veth"));
     });
     socket.dump(&mut question, Vec::new, |found, reply| {
-        found.extend(read_link(reply).filter(|link| matches!(link.group, OURS | DOOMED)));
+        found.extend(read_device(reply).filter(|device| matches!(device.group, OURS | DOOMED)));
         ControlFlow::Continue(())
     })
 }
@@ -332,7 +335,7 @@ pub(crate) fn ipv4_addresses(socket: &mut NetlinkSocket) -> Result<Vec<(u32, Ipv
     })
 }
 
-fn link_header(index: u32, flags: u32, change: u32) -> [u8; LINK_HEADER_BYTES] {
+fn device_header(index: u32, flags: u32, change: u32) -> [u8; LINK_HEADER_BYTES] {
     let mut header = [0; LINK_HEADER_BYTES];
     header[4..8].copy_from_slice(&index.to_ne_bytes());
     header[8..12].copy_from_slice(&flags.to_ne_bytes());
@@ -361,13 +364,13 @@ fn read_v4(value: Value<'_>) -> Option<Ipv4Addr> {
     <[u8; 4]>::try_from(value.bytes).ok().map(Ipv4Addr::from)
 }
 
-fn read_link(reply: Reply<'_>) -> Option<Link> {
+fn read_device(reply: Reply<'_>) -> Option<Device> {
     let header =
         |at: usize| Value { bytes: reply.payload.get(at..at + 4).unwrap_or(&[]), nested: false }.u32();
     let attributes = reply.attributes(LINK_HEADER_BYTES);
     let number = |kind| attributes.first(kind).and_then(Value::u32);
     (reply.kind == NEW_LINK).then_some(())?;
-    Some(Link {
+    Some(Device {
         index: header(4)?,
         name: attributes.first(3)?.text()?.to_owned(),
         alias: attributes.first(20).and_then(Value::text).map(str::to_owned),
