@@ -86,6 +86,7 @@ fn services_the_host_opens_are_reached_by_the_gateways_address_alone() {
     lab.host.run("nft add element inet haven host_open { tcp . 53 }");
     // A container that publishes the same port does not get what is for the host.
     lab.host.run("nft add element inet haven publish4_any { tcp . 53 : 10.210.0.3 . 53 }");
+    lab.host.run("nft add element inet haven publish6_any { tcp . 53 : fd00:210::3 . 53 }");
     let stolen = b.listen("0.0.0.0:53");
     stolen.set_nonblocking(true).unwrap();
     let (four, other) = (lab.host.listen("169.254.1.1:53"), lab.host.listen("169.254.1.1:54"));

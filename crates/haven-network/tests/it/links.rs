@@ -111,6 +111,24 @@ fn the_way_out_is_as_wide_as_its_link() {
 }
 
 #[test]
+fn the_way_out_over_ipv6_follows_the_same_link() {
+    let Some(lab) = Lab::new() else { return };
+    lab.host.run("sysctl -qw net.ipv6.conf.all.forwarding=1");
+    let six = Endpoint { ipv6: Some("fd00:210::2".parse().unwrap()), ..closed(1) };
+    let a = lab.attach(&six);
+    let out = |port: u16| {
+        let listener = lab.outside.listen(&format!("[2001:db8::2]:{port}"));
+        a.reaches("2001:db8::2".parse::<std::net::Ipv6Addr>().unwrap(), port, &listener)
+    };
+    assert!(!out(443));
+    lab.declare(&[link(1, app(1), Party::Outside, tcp(443, 443))]);
+    assert!(out(443) && !out(444));
+    lab.remove(&[1]);
+    lab.declare(&[link(2, app(1), Party::Outside, Traffic::Icmp)]);
+    assert!(a.try_run("busybox ping -c1 -W2 2001:db8::2").0 && !out(443));
+}
+
+#[test]
 fn networks_are_parties_of_links_and_an_open_one_is_one_link() {
     let Some(lab) = Lab::new() else { return };
     let (shop, back) = (Party::Network(identity(1000)), Party::Network(identity(1001)));
