@@ -1,6 +1,5 @@
 //! One request as handlers see it, and the reading of its body: JSON up to a bound, or a stream.
 
-use crate::peer::Peer;
 use crate::query::{Query, percent_decode};
 use crate::refusal::{Answer, Refusal};
 use crate::version::ApiVersion;
@@ -26,7 +25,6 @@ pub(crate) struct Call<B = Incoming> {
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
     pub(crate) body: B,
-    pub(crate) peer: Peer,
 }
 
 impl<B: Body<Data = Bytes>> Call<B>
@@ -34,7 +32,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// Takes a request apart; refuses versions and escapes nobody understands.
-    pub(crate) fn read(request: Request<B>, peer: Peer) -> Answer<Self> {
+    pub(crate) fn read(request: Request<B>) -> Answer<Self> {
         let (head, body) = request.into_parts();
         let path = percent_decode(head.uri.path(), false)
             .ok_or_else(|| Refusal::invalid("invalid URL escape in the path"))?;
@@ -59,7 +57,7 @@ where
             )));
         }
         let query = Query::parse(head.uri.query().unwrap_or(""))?;
-        Ok(Self { method: head.method, version, segments, query, headers: head.headers, body, peer })
+        Ok(Self { method: head.method, version, segments, query, headers: head.headers, body })
     }
 
     /// Whether the client speaks at least this version.
@@ -187,14 +185,12 @@ mod tests {
     use http_body_util::Full;
     use serde::Deserialize;
 
-    const PEER: Peer = Peer { uid: 0, pid: None };
-
     fn call(uri: &str, body: &'static str) -> Answer<Call<Full<Bytes>>> {
         let request = Request::builder()
             .uri(uri)
             .header(CONTENT_TYPE, "application/json; charset=utf-8")
             .body(Full::new(Bytes::from_static(body.as_bytes())));
-        Call::read(request.unwrap(), PEER)
+        Call::read(request.unwrap())
     }
 
     #[derive(Debug, Deserialize)]

@@ -1,13 +1,12 @@
 //! Multiplexed output: `[stream, 0, 0, 0, length (4 bytes, big endian)]` and the bytes, as Docker clients expect
 //! without a terminal.
 
-/// Which stream a frame belongs to.
+/// Which stream a frame belongs to. Docker knows a third, for errors of the daemon's; ours are told as error output,
+/// which every client shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
     Stdout = 1,
     Stderr = 2,
-    /// An error of the daemon's, told in the stream.
-    Failure = 3,
 }
 
 pub(crate) const HEADER_BYTES: usize = 8;

@@ -63,7 +63,7 @@ impl Hijack {
         if stream.write_all(&self.head).await.is_err() {
             return;
         }
-        (self.talk)(RawConnection { stream, read_ahead }).await;
+        (self.talk)(RawConnection::new(stream, read_ahead)).await;
     }
 }
 
@@ -75,6 +75,10 @@ pub(crate) struct RawConnection {
 }
 
 impl RawConnection {
+    pub(crate) fn new(stream: UnixStream, read_ahead: Bytes) -> Self {
+        Self { stream, read_ahead }
+    }
+
     pub(crate) fn split(self) -> (RawReader, RawWriter) {
         let (read, write) = self.stream.into_split();
         (RawReader { half: read, read_ahead: self.read_ahead }, RawWriter { half: write })

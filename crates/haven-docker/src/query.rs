@@ -38,6 +38,11 @@ impl Query {
         Ok(Self(pairs))
     }
 
+    /// A single pair.
+    pub(crate) fn one(key: &str, value: &str) -> Self {
+        Self(vec![(key.to_owned(), value.to_owned())])
+    }
+
     /// The first value of `key`; empty when it isn't there.
     pub(crate) fn text(&self, key: &str) -> &str {
         self.0.iter().find(|(name, _)| name == key).map_or("", |(_, value)| value)

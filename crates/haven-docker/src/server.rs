@@ -20,7 +20,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -75,8 +75,6 @@ pub(crate) async fn run<H: Handler>(
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     loop {
-        // Reap what has ended, so that the set's length is the number of living connections.
-        while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => accepted,
@@ -90,6 +88,8 @@ pub(crate) async fn run<H: Handler>(
                 continue;
             }
         };
+        // Reap what has ended, so that the set's length is the number of living connections.
+        while connections.try_join_next().is_some() {}
         let Ok(peer) = Peer::of(&stream) else { continue };
         let bound =
             limits.connections.saturating_sub(if peer.uid == 0 { 0 } else { limits.reserved_for_root });
@@ -102,7 +102,7 @@ pub(crate) async fn run<H: Handler>(
     }
     drop(listener);
     // Everybody who listens hears it; that nobody does is no error.
-    drop(stopping.send(true));
+    stopping.send_replace(true);
     let all_ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.grace, all_ended).await.is_err() {
         tracing::info!("cutting off connections that outlast the grace period");
@@ -179,3 +179,6 @@ async fn answer(reply: Reply, take_over: mpsc::Sender<Hijack>) -> Result<Respons
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,9 @@ impl ApiVersion {
     /// The newest version answered, and what a path without a version means.
     pub(crate) const NEWEST: Self = Self::new(1, 51);
 
+    /// [`Self::NEWEST`] for headers.
+    pub(crate) const NEWEST_TEXT: &'static str = "1.51";
+
     pub(crate) const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
     }
@@ -42,7 +45,7 @@ mod tests {
     #[test]
     fn versions_are_compared_as_numbers() {
         assert!(ApiVersion::parse("1.9") < ApiVersion::parse("1.10"));
-        assert_eq!(ApiVersion::parse("1.51"), Some(ApiVersion::NEWEST));
+        assert_eq!(ApiVersion::parse(ApiVersion::NEWEST_TEXT), Some(ApiVersion::NEWEST));
         for bad in ["", "1", "1.", ".1", "1.2.3", "a.b", "1.-1", "1.+1", "1.999999"] {
             assert_eq!(ApiVersion::parse(bad), None, "{bad}");
         }

@@ -1,0 +1,114 @@
+//! Which request goes to which handler.
+
+use crate::Api;
+use crate::call::Call;
+use crate::container::{archive, attach, create, inspect, lifecycle, list, logs, observe, stats, wait};
+use crate::refusal::{Answer, Refusal};
+use crate::reply::Reply;
+use crate::{build, doctor, event, exec, image, network, swarm, system, volume, websocket};
+use hyper::Method;
+
+/// Paths that change nothing, for the log.
+pub(crate) fn is_reading(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Answers one request.
+pub(crate) async fn answer(api: &Api, call: Call) -> Answer<Reply> {
+    let owned = call.segments.clone();
+    let path: Vec<&str> = owned.iter().map(String::as_str).collect();
+    let method = call.method.clone();
+    let (get, post, put) = (method == Method::GET, method == Method::POST, method == Method::PUT);
+    let (head, delete) = (method == Method::HEAD, method == Method::DELETE);
+    match path.as_slice() {
+        // A path with an empty part names nothing.
+        parts if parts.iter().any(|part| part.is_empty()) => Err(Refusal::page_not_found()),
+        _ if method == Method::OPTIONS => Ok(Reply::empty(hyper::StatusCode::OK)),
+
+        ["_ping"] if get || head => Ok(system::ping::ping()),
+        ["version"] if get => Ok(system::version::version(api)),
+        ["info"] if get => Ok(system::info::info(api)),
+        ["system", "df"] if get => system::df::df(api, call).await,
+        ["events"] if get => event::events(api, &call),
+        ["auth"] if post => system::auth(&call),
+        ["haven", "doctor"] if get => doctor::doctor(api).await,
+
+        ["containers", "json"] if get => list::list(api, call).await,
+        ["containers", "create"] if post => create::create(api, call).await,
+        ["containers", "prune"] if post => lifecycle::prune(api, call).await,
+        ["containers", name, "json"] if get => inspect::inspect(api, call, name).await,
+        ["containers", name, "start"] if post => lifecycle::start(api, call, name).await,
+        ["containers", name, "stop"] if post => lifecycle::stop(api, call, name).await,
+        ["containers", name, "restart"] if post => lifecycle::restart(api, call, name).await,
+        ["containers", name, "kill"] if post => lifecycle::kill(api, call, name).await,
+        ["containers", name, "pause"] if post => lifecycle::pause(api, name).await,
+        ["containers", name, "unpause"] if post => lifecycle::unpause(api, name).await,
+        ["containers", name, "rename"] if post => lifecycle::rename(api, call, name).await,
+        ["containers", name, "resize"] if post => lifecycle::resize(api, call, name).await,
+        ["containers", name, "update"] if post => lifecycle::update(api, call, name).await,
+        ["containers", name, "wait"] if post => wait::wait(api, call, name).await,
+        ["containers", name, "attach"] if post => attach::attach(api, call, name).await,
+        ["containers", name, "attach", "ws"] if get => websocket::attach(api, call, name).await,
+        ["containers", name, "logs"] if get => logs::logs(api, call, name).await,
+        ["containers", name, "stats"] if get => stats::stats(api, call, name).await,
+        ["containers", name, "top"] if get => observe::top(api, call, name).await,
+        ["containers", name, "changes"] if get => observe::changes(api, name).await,
+        ["containers", name, "export"] if get => archive::export(api, name).await,
+        ["containers", name, "archive"] if head => archive::stat(api, call, name).await,
+        ["containers", name, "archive"] if get => archive::get(api, call, name).await,
+        ["containers", name, "archive"] if put => archive::put(api, call, name).await,
+        ["containers", name, "exec"] if post => exec::create(api, call, name).await,
+        ["containers", name] if delete => lifecycle::remove(api, call, name).await,
+        ["exec", id, "json"] if get => exec::inspect(api, id),
+        ["exec", id, "start"] if post => exec::start(api, call, id).await,
+        ["exec", id, "resize"] if post => exec::resize(api, call, id).await,
+        ["commit"] if post => image::commit::commit(api, call).await,
+
+        ["images", "json"] if get => image::list::list(api, &call),
+        ["images", "create"] if post => image::transfer::create(api, call).await,
+        ["images", "load"] if post => Ok(image::transfer::load(api, call)),
+        ["images", "get"] if get => image::transfer::get_many(api, call).await,
+        ["images", "prune"] if post => image::remove::prune(api, call).await,
+        ["images", "search"] if get => Err(image::transfer::registry_unavailable("searching registries")),
+        ["images", name @ .., "json"] if get && !name.is_empty() => {
+            image::inspect::inspect(api, &call, &name.join("/"))
+        }
+        ["images", name @ .., "history"] if get && !name.is_empty() => {
+            image::inspect::history(api, &name.join("/"))
+        }
+        ["images", name @ .., "get"] if get && !name.is_empty() => {
+            image::transfer::get(api, &name.join("/")).await
+        }
+        ["images", name @ .., "tag"] if post && !name.is_empty() => {
+            image::remove::tag(api, call, &name.join("/")).await
+        }
+        ["images", name @ .., "push"] if post && !name.is_empty() => {
+            Err(image::transfer::registry_unavailable("pushing images"))
+        }
+        ["images", name @ ..] if delete && !name.is_empty() => {
+            image::remove::remove(api, call, &name.join("/")).await
+        }
+        ["distribution", .., "json"] if get => {
+            Err(image::transfer::registry_unavailable("asking registries"))
+        }
+
+        ["volumes"] if get => volume::list(api, &call),
+        ["volumes", "create"] if post => volume::create(api, call).await,
+        ["volumes", "prune"] if post => volume::prune(api, call).await,
+        ["volumes", name] if get => volume::inspect(api, name),
+        ["volumes", name] if delete => volume::remove(api, call, name).await,
+
+        ["networks"] if get => network::list(api, &call),
+        ["networks", "create"] if post => Err(network::unavailable("creating")),
+        ["networks", "prune"] if post => network::prune(&call),
+        ["networks", name] if get => network::inspect(api, name),
+        ["networks", name] if delete => network::remove(api, name),
+        ["networks", _, "connect"] if post => Err(network::unavailable("connecting containers to")),
+        ["networks", _, "disconnect"] if post => Err(network::unavailable("disconnecting containers from")),
+
+        path => {
+            let elsewhere = build::answer(&method, path).or_else(|| swarm::answer(&method, path));
+            elsewhere.unwrap_or_else(|| Err(Refusal::page_not_found()))
+        }
+    }
+}
