@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
+    #[serde(rename = "ok")]
     Good,
     /// Works with less.
+    #[serde(rename = "warn")]
     Warning,
     /// Something doesn't work.
+    #[serde(rename = "fail")]
     Bad,
 }
 

@@ -6,13 +6,18 @@
 
 use hyper::body::Bytes;
 use hyper::header::{HeaderMap, HeaderValue, UPGRADE};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+
+/// How often a client that sends no more is looked at.
+const GONE_INTERVAL: Duration = Duration::from_millis(250);
 
 type Talk = Box<dyn FnOnce(RawConnection) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
@@ -124,18 +129,16 @@ impl RawWriter {
 
     /// Returns once the client has closed its whole end, not only its sending half.
     pub(crate) async fn gone(&self) {
+        // Looked for at intervals: readiness for writing, once waited for, would have to be forgotten here and would
+        // then be missed by the next write.
         loop {
-            match self.half.ready(Interest::WRITABLE).await {
-                Ok(ready) if ready.is_write_closed() => return,
-                Err(_) => return,
-                // Writable now; forget that, so that the next wait is for a change.
-                Ok(_) => forget_writable(self.half.as_ref()),
+            tokio::time::sleep(GONE_INTERVAL).await;
+            let mut polled = [PollFd::new(self.half.as_ref(), PollFlags::empty())];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let looked = rustix::event::poll(&mut polled, Some(&now));
+            if looked.is_err() || polled[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) {
+                return;
             }
         }
     }
-}
-
-/// Forgetting a readiness is done by reporting that an operation would have blocked.
-fn forget_writable(stream: &UnixStream) {
-    drop(stream.try_io(Interest::WRITABLE, || -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) }));
 }

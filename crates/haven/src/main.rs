@@ -13,12 +13,15 @@ mod help;
 mod option;
 mod program;
 mod progress;
+mod role;
+mod service;
 mod show;
 mod stream;
 mod suggestion;
 mod template;
 mod wire;
 
+use role::Role;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -30,6 +33,9 @@ fn main() -> ExitCode {
             return ExitCode::from(ending::Refusal::from(failure).report());
         }
     }
-    // Roles that are not the command line come here: one line each, matched on the first argument.
-    ExitCode::from(program::main(arguments))
+    match role::choose(&mut arguments) {
+        Role::CommandLine => ExitCode::from(program::main(arguments)),
+        Role::Daemon => ExitCode::from(service::main(arguments)),
+        Role::Spawner => role::spawner(arguments),
+    }
 }

@@ -119,7 +119,7 @@ fn system_mounts(spec: &ContainerSpec, around: &Surroundings<'_>) -> Vec<oci::Mo
     ];
     for (target, source) in made {
         if !own_target(target) {
-            let mut bind = mount(target, "bind", &["bind", "rprivate"]);
+            let mut bind = mount(target, "bind", &["bind", "rprivate", "noidmap"]);
             bind.source = source.to_string_lossy().into_owned();
             bind.options.push(if security.readonly_rootfs { "ro".into() } else { "rw".into() });
             mounts.push(bind);

@@ -323,9 +323,30 @@ impl Starting<'_> {
     }
 }
 
-/// The image's layers, topmost first, as the overlay wants them.
+/// The image's layers, topmost first, as the overlay wants them; at the bottom the directories and files that every
+/// container's own mounts need, so that an image without them is not changed by having them.
 pub(crate) fn lowers(shared: &Shared, record: &ContainerRecord) -> Outcome<Vec<PathBuf>> {
-    record.layers.iter().rev().map(|layer| shared.images.layer_path(layer)).collect()
+    let base = std::iter::once(Ok(shared.config.data_root.join(BASE_LAYER)));
+    record.layers.iter().rev().map(|layer| shared.images.layer_path(layer)).chain(base).collect()
+}
+
+const BASE_LAYER: &str = "base";
+
+/// Makes the bottom layer; what is there already stays.
+pub(crate) fn make_base_layer(data_root: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let base = data_root.join(BASE_LAYER);
+    for directory in ["", "dev", "proc", "sys", "etc"] {
+        let path = base.join(directory);
+        fs::create_dir_all(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    }
+    for file in ["etc/hosts", "etc/hostname", "etc/resolv.conf"] {
+        let path = base.join(file);
+        fs::OpenOptions::new().create(true).append(true).open(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn hostname(record: &ContainerRecord) -> String {
