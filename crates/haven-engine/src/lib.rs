@@ -31,7 +31,7 @@ pub use event::{Event, EventLog, EventObject};
 pub use haven_network::{Foreign, Status as NetworkStatus};
 pub use haven_runtime::cgroup::{BlockIoEntry as CgroupBlockIoEntry, Stats as CgroupStats};
 pub use haven_runtime::landlock::is_available as landlock_is_available;
-pub use haven_runtime::run_spawner;
+pub use haven_runtime::{oci_command, run_spawner};
 pub use log::LogReader;
 pub use request::{
     AttachContainer, Change, ChangeKind, CommitContainer, ContainerSize, CreateContainer, CreateVolume,

@@ -26,16 +26,19 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut words = std::env::args_os();
+    let called = words.next();
+    let mut arguments: Vec<OsString> = words.collect();
     if arguments.first().is_some_and(|first| first == daemon::DETACH_WORD) {
         arguments.remove(0);
         if let Err(failure) = daemon::detach() {
             return ExitCode::from(ending::Refusal::from(failure).report());
         }
     }
-    match role::choose(&mut arguments) {
+    match role::choose(called.as_ref(), &mut arguments) {
         Role::CommandLine => ExitCode::from(program::main(arguments)),
         Role::Daemon => ExitCode::from(service::main(arguments)),
+        Role::OciRuntime => haven_engine::oci_command(std::iter::once("haven-oci".into()).chain(arguments)),
         Role::Spawner => role::spawner(arguments),
     }
 }
