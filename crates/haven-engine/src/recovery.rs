@@ -43,7 +43,7 @@ pub(crate) fn open(config: EngineConfig) -> Outcome<Arc<Shared>> {
     make_directory(&config.data_root.join("trash"), 0o700)?;
     make_directory(&config.run_root, 0o711)?;
     make_directory(&config.run_root.join("containers"), 0o711)?;
-    crate::container::start::make_base_layer(&config.data_root)
+    start::make_base_layer(&config.data_root)
         .map_err(|e| Failure::host("cannot make the bottom layer of containers").because(e))?;
     let records = Arc::new(Records::open(&config.data_root.join("state.redb"))?);
     let images = Arc::new(Store::open(&config.data_root.join("images"), crate::clock::now_ns)?);

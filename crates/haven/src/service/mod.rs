@@ -27,15 +27,14 @@ const BLOCKING_LIMIT: usize = 64;
 
 /// `haven daemon`: returns the exit status.
 pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
+    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        let help = configuration::grammar().bin_name("haven daemon").render_help().to_string();
+        return u8::from(crate::console::print(&help).is_err());
+    }
     match Settings::read(arguments).and_then(serve) {
         Ok(()) => 0,
         Err(failure) => Refusal::from(failure).report(),
     }
-}
-
-/// What `--help` says of the daemon.
-pub(crate) fn grammar() -> clap::Command {
-    configuration::grammar()
 }
 
 fn serve(settings: Settings) -> Outcome<()> {
