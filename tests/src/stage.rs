@@ -56,8 +56,19 @@ impl Stage {
         let mut output = BufReader::new(holder.stdout.take().expect("stdout is a pipe"));
         let read = output.read_line(&mut said);
         let stage = Self { name, directory, holder, line };
+        stage.move_holder();
         assert!(read.is_ok() && said.trim() == "ready", "the stage could not be set: {said}");
         stage
+    }
+
+    /// Into the leaf where everything on the stage lives (see the script); it stands outside and can't do so itself.
+    fn move_holder(&self) {
+        for cgroup in self.cgroups() {
+            let leaf = cgroup.join("stage/cgroup.procs");
+            if leaf.exists() {
+                fs::write(&leaf, self.holder.id().to_string()).expect("the holder can be moved");
+            }
+        }
     }
 
     /// A directory of the stage's own, removed with it.
@@ -125,8 +136,9 @@ impl Drop for Stage {
 }
 
 /// Joins the stage's cgroups, whose roots are where its hierarchies are mounted, then becomes the program.
-const JOIN: &str = r#"for file in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/*/cgroup.procs; do
-    if [ -e "$file" ]; then echo 0 >"$file"; fi
+const JOIN: &str = r#"for directory in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    if [ -e "$directory/stage/cgroup.procs" ]; then echo 0 >"$directory/stage/cgroup.procs"
+    elif [ -e "$directory/cgroup.procs" ]; then echo 0 >"$directory/cgroup.procs"; fi
 done
 exec "$@""#;
 

@@ -20,6 +20,13 @@ if [ "$2" = inside ]; then
             cgroup) mount -t cgroup -o "${options#rw,}" none "$point" ;;
         esac
     done
+    # A version 2 group that has processes can't hand controllers on, unless it is the host's root: all live in a leaf.
+    cgroup_mounts | while read -r point kind _; do
+        if [ "$kind" = cgroup2 ]; then
+            mkdir "$point/stage"
+            echo $$ >"$point/stage/cgroup.procs"
+        fi
+    done
     # Addresses of documentation networks (RFC 5737): .1 is the stage's host, .2 a neighbour, 198.51.100.1 the far outside.
     unshare --net sh -c 'ip link set lo up; echo up; exec sleep infinity' >"$3/outside.ready" &
     outside=$!
