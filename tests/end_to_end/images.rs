@@ -118,7 +118,7 @@ fn an_image_goes_with_its_last_name_and_not_while_it_is_used() {
     house.haven("tag").args([BUSYBOX, "second:name"]).succeeds();
     house.haven("rmi").arg(BUSYBOX).exits(0).says("Untagged").says_not("Deleted");
     house.haven("create --name user second:name true").succeeds();
-    house.haven("rmi second:name").exits(1).says("is using");
+    house.haven("rmi second:name").exits(1).says("conflict");
     house.haven("rm user").succeeds();
     house.haven("rmi second:name").exits(0).says("Deleted");
     assert_eq!(house.haven("images --quiet").succeeds(), "");

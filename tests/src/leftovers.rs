@@ -50,9 +50,12 @@ pub fn look(stage: &Stage, alive: &[String], data: &Path, run: &Path) -> Leftove
 
     let mounts = output(stage, &["cat", "/proc/self/mountinfo"]);
     let ours = [data, run].map(|path| path.display().to_string());
+    // A file system the data lies on is the host's, not a container's.
+    let is_root =
+        |line: &str| line.split(' ').nth(4).is_some_and(|point| ours.iter().any(|path| path == point));
     found.mounts = mounts
         .lines()
-        .filter(|line| ours.iter().any(|path| line.contains(path.as_str())))
+        .filter(|line| ours.iter().any(|path| line.contains(path.as_str())) && !is_root(line))
         .map(str::to_owned)
         .collect();
 
