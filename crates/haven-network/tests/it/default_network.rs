@@ -120,6 +120,7 @@ fn the_outside_reaches_no_container_by_its_address() {
     let listener = a.listen("0.0.0.0:80");
     // It knows the way; the port is published, but not by this address.
     assert!(!lab.outside.reaches(web.ipv4, 80, &listener));
+    assert!(!lab.elements("denied").contains("0x00000001"), "who scans from outside does not fill the list");
     assert!(lab.outside.reaches(HOST, 8080, &listener));
 }
 

@@ -138,6 +138,10 @@ fn networks_are_parties_of_links_and_an_open_one_is_one_link() {
     let (a, b, c) = (lab.attach(&one), lab.attach(&two), lab.attach(&three));
     let d = lab.attach(&closed(4));
     assert!(!reaches(&a, &b, &two, 80), "closed inside");
+    // Being on a network takes nothing away from links of one's own.
+    lab.declare(&[link(6, app(1), app(2), tcp(7, 7)), link(7, app(2), back, tcp(8, 8))]);
+    assert!(reaches(&a, &b, &two, 7) && !reaches(&b, &a, &one, 7));
+    assert!(reaches(&b, &c, &three, 8) && !reaches(&a, &c, &three, 8));
     // Open: everybody of it with everybody of it, and nobody else.
     lab.declare(&[link(1, shop, shop, Traffic::All)]);
     assert!(reaches(&a, &b, &two, 80) && reaches(&b, &a, &one, 81));
