@@ -95,7 +95,7 @@ impl Place {
                 return None;
             }
         };
-        let (mut server, peer) = listener.accept().unwrap();
+        let (mut server, peer) = accept(listener);
         exchange(&mut client, &mut server).unwrap();
         Some(peer)
     }
@@ -107,7 +107,7 @@ impl Place {
     /// A connection that stays.
     pub(crate) fn connection(&self, to: SocketAddr, listener: &TcpListener) -> (TcpStream, TcpStream) {
         let client = self.inside(|| TcpStream::connect_timeout(&to, PATIENCE)).unwrap();
-        let server = listener.accept().unwrap().0;
+        let server = accept(listener).0;
         (client, server)
     }
 
@@ -122,6 +122,24 @@ impl Place {
         let Ok((4, from)) = listener.recv_from(&mut word) else { return false };
         listener.send_to(b"pong", from).unwrap();
         client.recv(&mut word).is_ok_and(|length| length == 4) && word == *b"pong"
+    }
+}
+
+/// The connection that was just opened; it must have come here and nowhere else.
+fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    listener.set_nonblocking(true).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match listener.accept() {
+            Ok((stream, peer)) => {
+                stream.set_nonblocking(false).unwrap();
+                return (stream, peer);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => panic!("somebody else has accepted the connection: {error}"),
+        }
     }
 }
 
