@@ -1,5 +1,5 @@
 //! Times archives through the store: `measure STORE_DIRECTORY ARCHIVE…`, or `measure --load STORE_DIRECTORY ARCHIVE…` to
-//! load only. Prints seconds, MB of content a second, and the processor time loading took.
+//! load only. What is saved is kept as `saved.tar` in the store's directory. Prints seconds, MB of content a second, and the processor time loading took.
 
 use haven_image::{LoadOptions, Store};
 use std::fs::File;
@@ -37,7 +37,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let verify_s = start.elapsed().as_secs_f64();
         let start = Instant::now();
         store
-            .save(&[image.id.to_string()], &mut std::io::sink(), &mut |_| ())
+            .save(
+                &[image.tags.first().map_or(image.id.to_string(), ToString::to_string)],
+                &mut File::create(directory.join("saved.tar"))?,
+                &mut |_| (),
+            )
             .map_err(|failure| failure.one_line())?;
         let save_s = start.elapsed().as_secs_f64();
         let found = verification.differences.len();

@@ -47,7 +47,7 @@ impl Default for Limits {
             xattr_bytes: 65_536,
             xattrs: 256,
             header_bytes: 1 << 20,
-            metadata_bytes: 512 << 20,
+            metadata_bytes: 256 << 20,
             sparse_pieces: 1_000_000,
             content_bytes: 256 << 30,
             ratio: 200,

@@ -1,89 +1,74 @@
 //! What a layer's files are, one by one: made while the layer is unpacked, kept beside it, compared when asked.
 //!
-//! The manifest has one form only (sorted by path, numbers as variable-length integers), so that its digest stands for
-//! the layer's tree. That digest is in the layer's record, made in the same pass that checked the layer's own digest.
+//! The manifest has one form only (sorted by path, see [`Record`]), so that its digest stands for the layer's tree.
+//! That digest is in the layer's record, made in the same pass that checked the layer's own digest. It is held in memory
+//! in the form it is written in: a layer may have a million names.
 
-use crate::archive::{EntryKind, Piece, Place, TarEntry, below};
+mod record;
+
+pub(crate) use record::{Node, Record, bytes, number, put_bytes, put_number};
+
+use crate::archive::{EntryKind, Place, TarEntry, below};
 use crate::io_failure::{reading, writing};
 use haven_spec::{Failure, Outcome};
 use haven_sys::root::Time;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 
 const MAGIC: &[u8] = b"haven layer manifest 1\n";
 
 /// Compression of the file: paths and hashes; beyond this level little is gained.
 const ZSTD_LEVEL: i32 = 3;
 
-/// One name in a layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) modified: Time,
-    pub(crate) node: Node,
-    /// Sorted by name.
-    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Node {
-    Directory {
-        opaque: bool,
-    },
-    File {
-        size: u64,
-        /// Of the content; for a sparse file, of its pieces one after the other.
-        sha256: [u8; 32],
-        pieces: Option<Vec<Piece>>,
-        /// A further name of a file that is in the manifest under another.
-        linked: bool,
-    },
-    Symlink {
-        target: Vec<u8>,
-    },
-    CharDevice(u32, u32),
-    BlockDevice(u32, u32),
-    Fifo,
-    Whiteout,
-}
-
 /// All names of a layer; the top has the empty path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Manifest {
-    pub(crate) records: BTreeMap<Vec<u8>, Record>,
+    /// Encoded records.
+    records: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    scratch: Vec<u8>,
 }
 
 impl Manifest {
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &[u8]> {
+        self.records.keys().map(|path| &**path)
+    }
+
+    pub(crate) fn contains(&self, path: &[u8]) -> bool {
+        self.records.contains_key(path)
+    }
+
+    pub(crate) fn get(&self, path: &[u8]) -> Option<Record> {
+        // What is here has been encoded here.
+        Record::decode(&mut &**self.records.get(path)?).ok()
+    }
+
+    fn insert(&mut self, path: &[u8], record: &Record) {
+        self.scratch.clear();
+        record.encode(&mut self.scratch);
+        self.records.insert(path.into(), self.scratch.as_slice().into());
+    }
+
     /// A directory the archive doesn't speak of.
     pub(crate) fn imply(&mut self, path: &[u8]) {
-        self.records.insert(
-            path.to_vec(),
-            Record {
-                mode: 0o755,
-                uid: 0,
-                gid: 0,
-                modified: Time::default(),
-                node: Node::Directory { opaque: false },
-                xattrs: Vec::new(),
-            },
-        );
+        self.insert(path, &bare(0o755, Node::Directory { opaque: false }));
     }
 
     pub(crate) fn whiteout(&mut self, path: &[u8]) {
-        self.imply(path);
-        if let Some(record) = self.records.get_mut(path) {
-            record.mode = 0;
-            record.node = Node::Whiteout;
-        }
+        self.insert(path, &bare(0, Node::Whiteout));
     }
 
     pub(crate) fn hide_below(&mut self, path: &[u8]) {
-        if let Some(Record { node: Node::Directory { opaque }, .. }) = self.records.get_mut(path) {
+        if let Some(mut record) = self.get(path)
+            && let Node::Directory { opaque } = &mut record.node
+        {
             *opaque = true;
+            self.insert(path, &record);
         }
     }
 
@@ -100,7 +85,7 @@ impl Manifest {
             },
             EntryKind::Directory => {
                 // Two directories of one name merge.
-                let known = self.records.get(place.bytes()).map(|record| &record.node);
+                let known = self.get(place.bytes()).map(|record| record.node);
                 Node::Directory { opaque: matches!(known, Some(Node::Directory { opaque: true })) }
             }
             EntryKind::CharDevice => Node::CharDevice(entry.device.0, entry.device.1),
@@ -112,39 +97,40 @@ impl Manifest {
             entry.kept_xattrs().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
         xattrs.sort();
         let mode = if entry.kind == EntryKind::Symlink { 0o777 } else { entry.mode };
-        let record = Record { mode, uid: entry.uid, gid: entry.gid, modified: entry.modified, node, xattrs };
-        self.records.insert(place.bytes().to_vec(), record);
+        let (uid, gid, modified) = (entry.uid, entry.gid, entry.modified);
+        self.insert(place.bytes(), &Record { mode, uid, gid, modified, node, xattrs });
         Ok(())
     }
 
     fn link(&mut self, place: &Place, entry: &TarEntry) -> Outcome<()> {
         let target = entry.link_place()?;
         let mut record = self
-            .records
             .get(target.bytes())
-            .cloned()
             .ok_or_else(|| Failure::internal("a hard link's target has no record"))?;
         if let Node::File { linked, .. } = &mut record.node {
             *linked = true;
         }
-        self.records.insert(place.bytes().to_vec(), record);
+        self.insert(place.bytes(), &record);
         Ok(())
     }
 
     /// Forgets a name and all below it.
     pub(crate) fn remove(&mut self, path: &[u8]) {
-        if self.records.remove(path).is_some_and(|record| matches!(record.node, Node::Directory { .. })) {
-            let (from, to) = below(path);
-            let gone: Vec<Vec<u8>> = self.records.range(from..to).map(|(path, _)| path.clone()).collect();
-            for path in gone {
-                self.records.remove(&path);
-            }
+        if self.records.remove(path).is_none() {
+            return;
+        }
+        let (from, to) = below(path);
+        let range = (std::ops::Bound::Included(from.as_slice()), std::ops::Bound::Excluded(to.as_slice()));
+        let gone: Vec<Box<[u8]>> =
+            self.records.range::<[u8], _>(range).map(|(path, _)| path.clone()).collect();
+        for path in gone {
+            self.records.remove(&path);
         }
     }
 
     /// Bytes of all files, each counted once.
     pub(crate) fn content_bytes(&self) -> u64 {
-        let sizes = self.records.values().map(|record| match record.node {
+        let sizes = self.paths().filter_map(|path| self.get(path)).map(|record| match record.node {
             Node::File { size, linked: false, .. } => size,
             _ => 0,
         });
@@ -158,7 +144,8 @@ impl Manifest {
         let mut encoder = zstd::stream::write::Encoder::new(file, ZSTD_LEVEL).map_err(failed)?;
         let mut buffer = MAGIC.to_vec();
         for (path, record) in &self.records {
-            encode(&mut buffer, path, record);
+            put_bytes(&mut buffer, path);
+            buffer.extend_from_slice(record);
             if buffer.len() > 64 << 10 {
                 hasher.update(&buffer);
                 encoder.write_all(&buffer).map_err(failed)?;
@@ -174,185 +161,43 @@ impl Manifest {
     /// Reads the compressed form; `digest` is what the plain one has to have.
     pub(crate) fn read(file: File, digest: &[u8; 32]) -> Outcome<Self> {
         let decoder = zstd::stream::read::Decoder::new(file).map_err(reading)?;
-        let mut source = Source { inner: BufReader::with_capacity(64 << 10, decoder), hasher: Sha256::new() };
+        let mut source =
+            BufReader::with_capacity(64 << 10, Hashing { inner: decoder, hasher: Sha256::new() });
         let mut magic = [0; MAGIC.len()];
-        source.fill(&mut magic)?;
+        source.read_exact(&mut magic).map_err(reading)?;
         let mut manifest = Self::default();
-        if magic == MAGIC {
-            while let Some((path, record)) = decode(&mut source)? {
-                manifest.records.insert(path, record);
-            }
+        while magic == MAGIC && !source.fill_buf().map_err(reading)?.is_empty() {
+            let path = bytes(&mut source).map_err(reading)?;
+            manifest.insert(&path, &Record::decode(&mut source).map_err(reading)?);
         }
-        if source.hasher.finalize().as_slice() != digest {
+        if source.get_ref().hasher.clone().finalize().as_slice() != digest {
             return Err(Failure::host("the layer's manifest is not the one that was recorded"));
         }
         Ok(manifest)
     }
 }
 
-fn encode(to: &mut Vec<u8>, path: &[u8], record: &Record) {
-    put_bytes(to, path);
-    let kind = match record.node {
-        Node::Directory { opaque: false } => b'd',
-        Node::Directory { opaque: true } => b'D',
-        Node::File { linked: false, pieces: None, .. } => b'f',
-        Node::File { linked: true, pieces: None, .. } => b'F',
-        Node::File { linked: false, pieces: Some(_), .. } => b's',
-        Node::File { linked: true, pieces: Some(_), .. } => b'S',
-        Node::Symlink { .. } => b'l',
-        Node::CharDevice(..) => b'c',
-        Node::BlockDevice(..) => b'b',
-        Node::Fifo => b'p',
-        Node::Whiteout => b'w',
-    };
-    to.push(kind);
-    for number in [record.mode, record.uid, record.gid, record.modified.nanoseconds] {
-        put_number(to, number.into());
-    }
-    to.extend_from_slice(&record.modified.seconds.to_be_bytes());
-    match &record.node {
-        Node::File { size, sha256, pieces, .. } => {
-            put_number(to, *size);
-            to.extend_from_slice(sha256);
-            if let Some(pieces) = pieces {
-                put_number(to, pieces.len() as u64);
-                for piece in pieces {
-                    put_number(to, piece.offset);
-                    put_number(to, piece.length);
-                }
-            }
-        }
-        Node::Symlink { target } => put_bytes(to, target),
-        Node::CharDevice(major, minor) | Node::BlockDevice(major, minor) => {
-            put_number(to, (*major).into());
-            put_number(to, (*minor).into());
-        }
-        Node::Directory { .. } | Node::Fifo | Node::Whiteout => {}
-    }
-    put_number(to, record.xattrs.len() as u64);
-    for (name, value) in &record.xattrs {
-        put_bytes(to, name);
-        put_bytes(to, value);
-    }
+fn bare(mode: u32, node: Node) -> Record {
+    Record { mode, uid: 0, gid: 0, modified: Time::default(), node, xattrs: Vec::new() }
 }
 
-/// Seven bits a byte, the lowest first, the top bit set on all but the last.
-pub(crate) fn put_number(to: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        to.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    to.push((number & 0x7f) as u8);
-}
-
-pub(crate) fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
-    put_number(to, bytes.len() as u64);
-    to.extend_from_slice(bytes);
-}
-
-/// The longest string in a manifest or recipe: an extended attribute's value, a path.
-const STRING_LIMIT: u64 = 16 << 20;
-
-struct Source<R> {
+struct Hashing<R> {
     inner: R,
     hasher: Sha256,
 }
 
-impl<R: Read> Source<R> {
-    fn fill(&mut self, bytes: &mut [u8]) -> Outcome<()> {
-        self.inner.read_exact(bytes).map_err(reading)?;
-        self.hasher.update(&*bytes);
-        Ok(())
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
     }
-
-    fn byte(&mut self) -> Outcome<u8> {
-        let mut byte = [0];
-        self.fill(&mut byte)?;
-        Ok(byte[0])
-    }
-
-    fn small(&mut self) -> Outcome<u32> {
-        u32::try_from(self.number()?).map_err(|_| damaged())
-    }
-
-    fn number(&mut self) -> Outcome<u64> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err(damaged())
-    }
-
-    fn bytes(&mut self) -> Outcome<Vec<u8>> {
-        let length = self.number()?;
-        if length > STRING_LIMIT {
-            return Err(damaged());
-        }
-        let mut bytes = vec![0; usize::try_from(length).map_err(|_| damaged())?];
-        self.fill(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn at_end(&mut self) -> Outcome<bool>
-    where
-        R: std::io::BufRead,
-    {
-        Ok(self.inner.fill_buf().map_err(reading)?.is_empty())
-    }
-}
-
-fn damaged() -> Failure {
-    Failure::host("the layer's manifest is damaged")
-}
-
-fn decode<R: std::io::BufRead>(from: &mut Source<R>) -> Outcome<Option<(Vec<u8>, Record)>> {
-    if from.at_end()? {
-        return Ok(None);
-    }
-    let path = from.bytes()?;
-    let kind = from.byte()?;
-    let (mode, uid, gid, nanoseconds) = (from.small()?, from.small()?, from.small()?, from.small()?);
-    let mut seconds = [0; 8];
-    from.fill(&mut seconds)?;
-    let node = match kind {
-        b'd' | b'D' => Node::Directory { opaque: kind == b'D' },
-        b'f' | b'F' | b's' | b'S' => {
-            let size = from.number()?;
-            let mut sha256 = [0; 32];
-            from.fill(&mut sha256)?;
-            let mut pieces = None;
-            if matches!(kind, b's' | b'S') {
-                let count = from.number()?;
-                let mut list = Vec::new();
-                for _ in 0..count {
-                    list.push(Piece { offset: from.number()?, length: from.number()? });
-                }
-                pieces = Some(list);
-            }
-            Node::File { size, sha256, pieces, linked: matches!(kind, b'F' | b'S') }
-        }
-        b'l' => Node::Symlink { target: from.bytes()? },
-        b'c' => Node::CharDevice(from.small()?, from.small()?),
-        b'b' => Node::BlockDevice(from.small()?, from.small()?),
-        b'p' => Node::Fifo,
-        b'w' => Node::Whiteout,
-        _ => return Err(damaged()),
-    };
-    let mut xattrs = Vec::new();
-    for _ in 0..from.number()? {
-        xattrs.push((from.bytes()?, from.bytes()?));
-    }
-    let modified = Time { seconds: i64::from_be_bytes(seconds), nanoseconds };
-    Ok(Some((path, Record { mode, uid, gid, modified, node, xattrs })))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::Piece;
 
     #[test]
     fn every_record_is_written_and_read_back_and_the_digest_holds_it() {
@@ -374,14 +219,14 @@ mod tests {
             let modified = Time { seconds: -1, nanoseconds: 999_999_999 };
             let xattrs = vec![(b"user.x".to_vec(), vec![0; 200])];
             let record = Record { mode: 0o7777, uid: u32::MAX - 1, gid: 0, modified, node, xattrs };
-            manifest.records.insert(format!("path{number}").into_bytes(), record);
+            manifest.insert(format!("path{number}").as_bytes(), &record);
         }
         let path = std::env::temp_dir().join(format!("haven-manifest-{}", std::process::id()));
         let digest = manifest.write(File::create(&path).unwrap()).unwrap();
         let again = Manifest::read(File::open(&path).unwrap(), &digest);
         let other = Manifest::read(File::open(&path).unwrap(), &[0; 32]);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(again.unwrap(), manifest);
+        assert_eq!(again.unwrap().records, manifest.records);
         assert!(other.is_err());
         assert_eq!(manifest.content_bytes(), 600);
     }

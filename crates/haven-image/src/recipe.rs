@@ -12,7 +12,7 @@
 
 use crate::archive::Place;
 use crate::io_failure::{into_io, reading, writing};
-use crate::manifest::{put_bytes, put_number};
+use crate::manifest::{bytes, number, put_bytes, put_number};
 use haven_spec::{Failure, Outcome};
 use haven_sys::root::Dir;
 use std::collections::HashMap;
@@ -34,9 +34,6 @@ const ZSTD_LEVEL: i32 = 1;
 
 /// Raw bytes collected before they are written.
 const RAW_BYTES: usize = 32 << 10;
-
-/// A path in a recipe is no longer than this.
-const PATH_LIMIT: u64 = 1 << 16;
 
 /// Writes a recipe while a layer is unpacked.
 pub(crate) struct RecipeWriter {
@@ -286,27 +283,4 @@ impl Read for RecipeReader {
             }
         }
     }
-}
-
-fn number(from: &mut impl Read) -> io::Result<u64> {
-    let mut number = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let mut byte = [0];
-        from.read_exact(&mut byte)?;
-        number |= u64::from(byte[0] & 0x7f) << shift;
-        if byte[0] & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err(io::ErrorKind::InvalidData.into())
-}
-
-fn bytes(from: &mut impl Read) -> io::Result<Vec<u8>> {
-    let length = number(from)?;
-    if length > PATH_LIMIT {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut bytes = Vec::new();
-    from.take(length).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

@@ -44,6 +44,8 @@ pub type Clock = fn() -> i64;
 
 /// The images of a host.
 pub struct Store {
+    /// Its lock says that this process owns the store.
+    _lock: Dir,
     /// For overlay's sake: layers are named to the kernel by path.
     layers_path: PathBuf,
     layers: Dir,

@@ -79,10 +79,10 @@ impl Store {
             *byte = u8::from_str_radix(text, 16).unwrap_or_default();
         }
         let manifest = Manifest::read(file, &digest)?;
-        let records: Vec<(&Vec<u8>, &Record)> = manifest.records.iter().collect();
+        let paths: Vec<&[u8]> = manifest.paths().collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         // Small portions, handed out one after the other: large files are unevenly spread.
-        let portions = Mutex::new(records.chunks(64));
+        let portions = Mutex::new(paths.chunks(64));
         let found = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for _ in 0..threads {
@@ -92,8 +92,10 @@ impl Store {
                     loop {
                         let portion = portions.lock().unwrap_or_else(PoisonError::into_inner).next();
                         let Some(portion) = portion else { break };
-                        for (path, record) in portion {
-                            checker.check(path, record);
+                        for path in portion {
+                            if let Some(record) = manifest.get(path) {
+                                checker.check(path, &record);
+                            }
                         }
                     }
                     found.lock().unwrap_or_else(PoisonError::into_inner).append(&mut checker.differences);
@@ -106,7 +108,7 @@ impl Store {
             path: String::from_utf8_lossy(&path).into_owned(),
             what,
         }));
-        verification.files += records.len() as u64;
+        verification.files += manifest.len() as u64;
         verification.content_bytes += manifest.content_bytes();
         Ok(())
     }
@@ -193,7 +195,7 @@ impl Checker<'_> {
     /// Names that are there and shouldn't be.
     fn compare_names(&mut self, path: &[u8], dir: &Dir, found: &mut Vec<String>) -> Result<(), PathError> {
         for entry in dir.entries()? {
-            if !self.manifest.records.contains_key(&join(path, entry.name.as_bytes())) {
+            if !self.manifest.contains(&join(path, entry.name.as_bytes())) {
                 found.push(format!("has `{}` in it, which is not the image's", entry.name.display()));
             }
         }

@@ -3,7 +3,7 @@
 //! Overlayfs' whiteouts can be turned back into the form layers have. Sockets are left out: nobody is listening on a
 //! copy. A file that changes while it is read keeps the size its header said.
 
-use super::entry::{EntryKind, TarEntry, is_overlay_xattr};
+use super::entry::{EntryKind, Piece, TarEntry, is_overlay_xattr};
 use super::ids::IdShift;
 use super::place::join;
 use super::writer::TarWriter;
@@ -12,12 +12,19 @@ use haven_spec::{Failure, Outcome};
 use haven_sys::root::{self, Dir, FileKind, Follow, Handle, PathError, Root, Stat};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::io::{Read as _, Write};
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::FileExt as _;
 
 /// Directories deeper than this are not packed: each costs a handle.
 const DEPTH_LIMIT: usize = 512;
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// Smaller files are packed with their holes filled.
+const SPARSE_LEAST_BYTES: u64 = 1 << 20;
+/// A file in more pieces than these is packed whole.
+const SPARSE_PIECES: usize = 10_000;
 
 /// How files are packed.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +58,7 @@ pub fn pack(root: &Root, path: &OsStr, sink: &mut dyn Write, options: &PackOptio
         }
     };
     let mut packer = Packer {
-        writer: TarWriter::new(std::io::BufWriter::with_capacity(BUFFER_BYTES, sink)),
+        writer: TarWriter::new(io::BufWriter::with_capacity(BUFFER_BYTES, sink)),
         options,
         seen: HashMap::new(),
         buffer: vec![0; BUFFER_BYTES],
@@ -207,20 +214,37 @@ impl<W: Write> Packer<'_, W> {
             return self.writer.entry(&entry);
         }
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
-        let mut file = std::fs::File::from(handle.reopen(flags).map_err(failed)?);
-        self.writer.entry(&entry)?;
-        let mut left = entry.size;
-        while left > 0 {
-            let count = file.read(&mut self.buffer).map_err(|error| {
-                Failure::host(format!("cannot read `{}`", String::from_utf8_lossy(path))).because(error)
-            })?;
-            if count == 0 {
-                break;
-            }
-            self.writer.content(&self.buffer[..count])?;
-            left = left.saturating_sub(count as u64);
+        let file = File::from(handle.reopen(flags).map_err(failed)?);
+        let unreadable = |error: io::Error| {
+            Failure::host(format!("cannot read `{}`", String::from_utf8_lossy(path))).because(error)
+        };
+        if entry.size >= SPARSE_LEAST_BYTES
+            && stat.allocated < entry.size / 2
+            && let Some(pieces) = data_pieces(&file, entry.size).map_err(unreadable)?
+        {
+            entry.stored = pieces.iter().map(|piece| piece.length).sum();
+            entry.sparse = Some(pieces);
         }
-        self.writer.fill()
+        self.writer.entry(&entry)?;
+        let whole = [Piece { offset: 0, length: entry.size }];
+        for piece in entry.sparse.as_deref().unwrap_or(&whole) {
+            let mut offset = piece.offset;
+            let mut left = piece.length;
+            while left > 0 {
+                let most =
+                    usize::try_from(left).map_or(self.buffer.len(), |left| left.min(self.buffer.len()));
+                let count = file.read_at(&mut self.buffer[..most], offset).map_err(unreadable)?;
+                if count == 0 {
+                    // It has shrunk.
+                    self.buffer[..most].fill(0);
+                }
+                let count = if count == 0 { most } else { count };
+                self.writer.content(&self.buffer[..count])?;
+                offset += count as u64;
+                left -= count as u64;
+            }
+        }
+        Ok(())
     }
 
     fn entry(&self, kind: EntryKind, path: &[u8], stat: &Stat) -> TarEntry {
@@ -241,6 +265,30 @@ impl<W: Write> Packer<'_, W> {
             xattrs: Vec::new(),
         }
     }
+}
+
+/// Where a file has data; `None` when that is in too many pieces, or the file system doesn't say.
+fn data_pieces(file: &File, size: u64) -> io::Result<Option<Vec<Piece>>> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let start = match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
+            Ok(start) => start,
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let end = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(start))?.min(size);
+        if start >= end {
+            break;
+        }
+        if pieces.len() == SPARSE_PIECES {
+            return Ok(None);
+        }
+        pieces.push(Piece { offset: start, length: end - start });
+        at = end;
+    }
+    Ok(Some(pieces))
 }
 
 /// The host's labels and overlay's marks are not the file's own.

@@ -1,4 +1,5 @@
-//! Writes tar archives: ustar headers, with a pax header in front where ustar has no room for something.
+//! Writes tar archives: ustar headers, with a pax header in front where ustar has no room for something. Sparse files
+//! take GNU's pax format 1.0, the one that tar programs of all kinds read.
 
 use super::entry::{EntryKind, TarEntry};
 use super::header::BLOCK;
@@ -23,7 +24,7 @@ impl<W: Write> TarWriter<W> {
         Self { sink, owed: 0, padding: 0 }
     }
 
-    /// Starts an entry; a file's `entry.size` bytes have to follow.
+    /// Starts an entry; a file's `entry.stored` bytes have to follow.
     pub(crate) fn entry(&mut self, entry: &TarEntry) -> Outcome<()> {
         debug_assert_eq!(self.owed, 0, "the content of the entry before has been written");
         let pax = pax_records(entry);
@@ -35,9 +36,12 @@ impl<W: Write> TarWriter<W> {
             self.put(&pax)?;
             self.put(&ZEROS[..padding(pax.len() as u64)])?;
         }
-        let size = if entry.kind == EntryKind::File { entry.size } else { 0 };
+        let map = sparse_map(entry);
+        let size = if entry.kind == EntryKind::File { entry.stored + map.len() as u64 } else { 0 };
         self.put(&header(entry, size))?;
-        self.owed = size;
+        self.put(&map)?;
+        // The map is made of whole blocks.
+        self.owed = size - map.len() as u64;
         self.padding = padding(size);
         Ok(())
     }
@@ -50,15 +54,6 @@ impl<W: Write> TarWriter<W> {
         if self.owed == 0 {
             let padding = std::mem::take(&mut self.padding);
             self.put(&ZEROS[..padding])?;
-        }
-        Ok(())
-    }
-
-    /// Fills up what is still owed with zeros: the file has shrunk since its header was written.
-    pub(crate) fn fill(&mut self) -> Outcome<()> {
-        while self.owed > 0 {
-            let take = usize::try_from(self.owed).map_or(BLOCK, |owed| owed.min(BLOCK));
-            self.content(&ZEROS[..take])?;
         }
         Ok(())
     }
@@ -96,7 +91,11 @@ fn typeflag(kind: EntryKind) -> u8 {
 }
 
 fn header(entry: &TarEntry, size: u64) -> [u8; BLOCK] {
-    let mut header = Header::new(typeflag(entry.kind), &entry.path);
+    let mut header = match &entry.sparse {
+        // A program that doesn't know the format makes something else of it, under another name.
+        Some(_) => Header::new(typeflag(entry.kind), &[b"GNUSparseFile.0/", entry.path.as_slice()].concat()),
+        None => Header::new(typeflag(entry.kind), &entry.path),
+    };
     header.octal(100, 7, entry.mode.into());
     header.octal(108, 7, entry.uid.into());
     header.octal(116, 7, entry.gid.into());
@@ -119,8 +118,9 @@ fn pax_records(entry: &TarEntry) -> Vec<u8> {
     if entry.link.len() > 100 {
         record(&mut records, b"linkpath", &entry.link);
     }
-    if entry.kind == EntryKind::File && entry.size > OCTAL_11 {
-        record(&mut records, b"size", entry.size.to_string().as_bytes());
+    let size = entry.stored + sparse_map(entry).len() as u64;
+    if entry.kind == EntryKind::File && size > OCTAL_11 {
+        record(&mut records, b"size", size.to_string().as_bytes());
     }
     if u64::from(entry.uid) > OCTAL_7 {
         record(&mut records, b"uid", entry.uid.to_string().as_bytes());
@@ -141,10 +141,30 @@ fn pax_records(entry: &TarEntry) -> Vec<u8> {
         let text = if text.contains('.') { text.trim_end_matches('0') } else { &text };
         record(&mut records, b"mtime", text.as_bytes());
     }
+    if entry.sparse.is_some() {
+        record(&mut records, b"GNU.sparse.major", b"1");
+        record(&mut records, b"GNU.sparse.minor", b"0");
+        record(&mut records, b"GNU.sparse.name", &entry.path);
+        record(&mut records, b"GNU.sparse.realsize", entry.size.to_string().as_bytes());
+    }
     for (name, value) in &entry.xattrs {
         record(&mut records, &[b"SCHILY.xattr.", name.as_slice()].concat(), value);
     }
     records
+}
+
+/// Where a sparse file's pieces belong: decimal lines, filled up to whole blocks. Nothing for other files.
+fn sparse_map(entry: &TarEntry) -> Vec<u8> {
+    let Some(pieces) = &entry.sparse else { return Vec::new() };
+    let end = pieces.last().map_or(0, |piece| piece.offset + piece.length);
+    // A hole at the end shows as an empty piece behind it.
+    let tail = (end < entry.size).then_some((entry.size, 0));
+    let mut map = format!("{}\n", pieces.len() + usize::from(tail.is_some())).into_bytes();
+    for (offset, length) in pieces.iter().map(|piece| (piece.offset, piece.length)).chain(tail) {
+        map.extend_from_slice(format!("{offset}\n{length}\n").as_bytes());
+    }
+    map.resize(map.len().next_multiple_of(BLOCK), 0);
+    map
 }
 
 /// `LENGTH KEY=VALUE\n`, where the length counts its own digits.

@@ -1,20 +1,22 @@
 //! Opening a store: taking ownership, reading the records, and removing what no record speaks of.
 
 use super::catalog::{Catalog, Draft};
-use super::record::database;
+use super::record::{self, database};
 use super::{Clock, Store, host};
 use crate::image::Finding;
 use crate::staging::Staging;
 use arc_swap::ArcSwap;
 use haven_spec::{Digest, Failure, Outcome};
 use haven_sys::root::{Dir, Root};
-use redb::{Database, DatabaseError, ReadableDatabase as _};
+use redb::{Database, ReadableDatabase as _};
+use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
 const DATABASE: &str = "images.redb";
+const NEW_DATABASE: &str = "images.redb.new";
 /// The records of thousands of images fit; all of them are kept in memory anyway.
 const CACHE_BYTES: usize = 4 << 20;
 
@@ -28,18 +30,21 @@ impl Store {
 }
 
 fn open(path: &Path, clock: Clock) -> Outcome<Store> {
+    if !path.is_absolute() {
+        return Err(Failure::invalid("its path is not absolute"));
+    }
     let top = Root::open("/")
         .and_then(|root| root.mkdir_all(path, 0o700))
         .map_err(|error| host("cannot make its directory", error))?;
-    // Until here nothing has been touched that another process may be using.
-    let file = path.join(DATABASE);
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE_BYTES);
-    let records = builder.create(&file).map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen => Failure::conflict("another process has it open")
-            .hint("is a second daemon running with the same directory?"),
-        error => database(error),
-    })?;
+    match rustix::fs::flock(&top, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            return Err(Failure::conflict("another process has it open")
+                .hint("is a second daemon running with the same directory?"));
+        }
+        Err(error) => return Err(Failure::host("cannot lock its directory").because(error)),
+    }
+    let records = open_database(&top, path)?;
     let mut findings = Vec::new();
     let layers = directory(&top, "layers")?;
     let notes = directory(&top, "notes")?;
@@ -67,6 +72,7 @@ fn open(path: &Path, clock: Clock) -> Outcome<Store> {
         findings.extend(missing.into_iter().map(Finding::MissingLayer));
     }
     Ok(Store {
+        _lock: top,
         layers_path: path.join("layers"),
         layers,
         notes,
@@ -79,6 +85,24 @@ fn open(path: &Path, clock: Clock) -> Outcome<Store> {
         findings,
         next_trash: AtomicU64::new(0),
     })
+}
+
+/// A new database gets its name when it is complete: one that was being made when the power went can't be opened.
+fn open_database(top: &Dir, path: &Path) -> Outcome<Database> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    let failed = |error| host("cannot make its database", error);
+    top.remove_all(NEW_DATABASE).map_err(failed)?;
+    if top.lstat(DATABASE).is_err_and(|error| error.is_not_found()) {
+        let new = builder.create(path.join(NEW_DATABASE)).map_err(database)?;
+        let transaction = new.begin_write().map_err(database)?;
+        record::make_tables(&transaction)?;
+        transaction.commit().map_err(database)?;
+        drop(new);
+        top.rename(NEW_DATABASE, top, DATABASE).map_err(failed)?;
+        top.sync().map_err(failed)?;
+    }
+    builder.open(path.join(DATABASE)).map_err(database)
 }
 
 fn directory(top: &Dir, name: &str) -> Outcome<Dir> {

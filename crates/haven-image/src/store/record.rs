@@ -100,6 +100,13 @@ pub(crate) fn raw(from: &ReadTransaction, table: Definition) -> Outcome<Vec<(Str
     Ok(records)
 }
 
+pub(crate) fn make_tables(to: &WriteTransaction) -> Outcome<()> {
+    for table in [IMAGES, CONFIGS, TAGS, LAYERS, BLOBS] {
+        to.open_table(table).map_err(database)?;
+    }
+    Ok(())
+}
+
 pub(crate) fn put(to: &WriteTransaction, table: Definition, key: &str, value: &[u8]) -> Outcome<()> {
     let mut table = to.open_table(table).map_err(database)?;
     table.insert(key, value).map_err(database)?;

@@ -479,3 +479,13 @@ fn readers_never_wait_for_a_load_and_loads_can_run_together() {
     assert_eq!(store.get(&image.id()).unwrap().tags.len(), 2);
     assert_eq!(leftovers(&scratch.path().join("store")), [3, 3, 0, 0]);
 }
+
+#[test]
+fn a_database_that_was_being_made_when_the_power_went_is_made_anew() {
+    let scratch = Scratch::new();
+    std::fs::write(scratch.dir("store").join("images.redb.new"), vec![0; 4096]).unwrap();
+    let image = Image::small("anew");
+    load_one(&open(&scratch, "store"), &image.docker(&["app:1"]));
+    assert_eq!(open(&scratch, "store").images().len(), 1);
+    assert!(!scratch.path().join("store/images.redb.new").exists());
+}

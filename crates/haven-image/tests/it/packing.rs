@@ -159,3 +159,43 @@ fn owners_are_shown_as_the_container_sees_them() {
     assert_eq!(again.lstat("inside").unwrap().uid, 7);
     assert_eq!(again.lstat("outside").unwrap().uid, 65_534);
 }
+
+#[test]
+fn holes_are_packed_as_holes() {
+    let scratch = Scratch::new();
+    let root = scratch.root("tree");
+    let make = |name: &str, size: u64, pieces: &[u64]| {
+        let file = root.create_file(name, 0o644).unwrap();
+        file.set_len(size).unwrap();
+        for at in pieces {
+            std::os::unix::fs::FileExt::write_all_at(&file, &[7; 5000], *at).unwrap();
+        }
+    };
+    make("huge", 1 << 40, &[0, 1 << 30, (1 << 40) - 5000]);
+    make("tail", 64 << 20, &[4096]);
+    make("nothing", 8 << 20, &[]);
+    make("small", 100_000, &[]);
+    let long = "n".repeat(150);
+    make(&long, 64 << 20, &[32 << 20]);
+    let bytes = packed(&root, "/", &top_only());
+    assert!(bytes.len() < 400_000, "{}", bytes.len());
+    let again = scratch.root("again");
+    let limits = haven_image::Limits { content_bytes: 2 << 40, ..haven_image::Limits::default() };
+    extract_into(again.top(), &*bytes, &ExtractOptions { limits, ..ExtractOptions::default() }).unwrap();
+    for name in ["huge", "tail", "nothing", "small", &long] {
+        let (one, two) = (root.lstat(name).unwrap(), again.lstat(name).unwrap());
+        assert_eq!((one.size, one.modified), (two.size, two.modified), "{name}");
+        assert!(two.allocated < 1 << 20, "{name}");
+    }
+    for name in ["huge", "tail", &long] {
+        assert!(packed(&again, name, &top_only()) == packed(&root, name, &top_only()), "{name}");
+    }
+    // GNU tar unpacks it to the same.
+    let (file, theirs) = (scratch.path().join("a.tar"), scratch.dir("theirs"));
+    std::fs::write(&file, &bytes).unwrap();
+    run("tar", &["-C", theirs.to_str().unwrap(), "-xf", file.to_str().unwrap()]);
+    let theirs = Root::open(theirs).unwrap();
+    assert_eq!(theirs.lstat("huge").unwrap().size, 1 << 40);
+    assert!(packed(&theirs, "tail", &top_only()) == packed(&root, "tail", &top_only()));
+    assert!(packed(&theirs, &long, &top_only()) == packed(&root, &long, &top_only()));
+}
