@@ -7,7 +7,7 @@
 //!                  └────── reply: whole, streamed, or hijacked ◀──────┘
 //! ```
 //!
-//! Requests are read as Go reads them ([`wire`]): unknown members are passed over, wrong ones refused by name. What
+//! Requests are read as Go reads them (`wire`): unknown members are passed over, wrong ones refused by name. What
 //! Haven doesn't offer and would change what happens is refused by name too, never passed over. Answers are written
 //! by hand with every member Docker has, and are held to recorded answers of real daemons by `tests/`.
 //!

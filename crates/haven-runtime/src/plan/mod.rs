@@ -1,4 +1,4 @@
-//! The plan: what is to be done, decided. A [`Launch`](crate::Launch) becomes a [`Plan`] by pure functions that
+//! The plan: what is to be done, decided. A [`Launch`] becomes a [`Plan`] by pure functions that
 //! refuse what can't be; names have become numbers, options flags, and what follows only carries it out.
 //!
 //! A plan crosses to other processes in a sealed memory file: its JSON, and the seccomp program's bytes behind it.
