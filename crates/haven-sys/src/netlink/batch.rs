@@ -20,7 +20,7 @@ impl Batch {
         Self::default()
     }
 
-    /// Appends a message of type `kind`; `flags` as in [`ACK`], [`CREATE`]. `build` adds header and attributes.
+    /// Appends a message of type `kind`; `flags` as in `ACK`, `CREATE`. `build` adds header and attributes.
     pub fn message(&mut self, kind: u16, flags: u16, build: impl FnOnce(&mut Message<'_>)) {
         let start = self.bytes.len();
         self.starts.push(start);

@@ -116,7 +116,7 @@ impl NetlinkSocket {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Asks for a list. `question` holds one message with [`DUMP`]; `part` sees every object and may stop early
+    /// Asks for a list. `question` holds one message with `DUMP`; `part` sees every object and may stop early
     /// (the rest is still read). When objects change meanwhile the whole is asked again, so `begin` is called at the
     /// start of every attempt and has to forget what it collected.
     pub fn dump<T>(
