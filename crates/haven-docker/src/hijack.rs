@@ -4,20 +4,16 @@
 //! without (they get `200 OK` and raw bytes all the same). No HTTP library has a word for the second form, so both
 //! go the same way: the connection's task takes socket and read-ahead bytes back and writes the head itself.
 
+use crate::hangup::HangUp;
 use hyper::body::Bytes;
 use hyper::header::{HeaderMap, HeaderValue, UPGRADE};
-use rustix::event::{PollFd, PollFlags, Timespec};
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-
-/// How often a client that sends no more is looked at.
-const GONE_INTERVAL: Duration = Duration::from_millis(250);
 
 type Talk = Box<dyn FnOnce(RawConnection) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
@@ -85,8 +81,9 @@ impl RawConnection {
     }
 
     pub(crate) fn split(self) -> (RawReader, RawWriter) {
+        let hang_up = HangUp::of(&self.stream);
         let (read, write) = self.stream.into_split();
-        (RawReader { half: read, read_ahead: self.read_ahead }, RawWriter { half: write })
+        (RawReader { half: read, read_ahead: self.read_ahead }, RawWriter { half: write, hang_up })
     }
 }
 
@@ -114,6 +111,7 @@ impl RawReader {
 #[derive(Debug)]
 pub(crate) struct RawWriter {
     half: OwnedWriteHalf,
+    hang_up: io::Result<HangUp>,
 }
 
 impl RawWriter {
@@ -121,24 +119,18 @@ impl RawWriter {
         self.half.write_all(bytes).await
     }
 
+    /// Returns once the client has closed its whole end, not only its sending half.
+    pub(crate) async fn gone(&self) {
+        match &self.hang_up {
+            Ok(hang_up) => hang_up.seen().await,
+            // Without a descriptor to spare it is found out by the next write.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
     /// Tells the client that nothing more comes.
     pub(crate) async fn finish(mut self) {
         // The client may be gone; there is nobody to tell then.
         drop(self.half.shutdown().await);
-    }
-
-    /// Returns once the client has closed its whole end, not only its sending half.
-    pub(crate) async fn gone(&self) {
-        // Looked for at intervals: readiness for writing, once waited for, would have to be forgotten here and would
-        // then be missed by the next write.
-        loop {
-            tokio::time::sleep(GONE_INTERVAL).await;
-            let mut polled = [PollFd::new(self.half.as_ref(), PollFlags::empty())];
-            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-            let looked = rustix::event::poll(&mut polled, Some(&now));
-            if looked.is_err() || polled[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) {
-                return;
-            }
-        }
     }
 }

@@ -24,6 +24,7 @@ mod filter;
 mod frame;
 #[cfg(test)]
 mod golden;
+mod hangup;
 mod hijack;
 mod image;
 mod network;
@@ -33,6 +34,7 @@ mod refusal;
 mod reply;
 mod route;
 mod server;
+mod socket;
 mod stream;
 mod swarm;
 mod system;

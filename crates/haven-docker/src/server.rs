@@ -12,7 +12,8 @@
 
 use crate::hijack::Hijack;
 use crate::peer::Peer;
-use crate::reply::{Reply, ReplyBody};
+use crate::reply::Reply;
+use crate::socket::{Busy, BusyGuard, GuardedBody, Socket};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -129,9 +130,11 @@ async fn talk<H: Handler>(
     mut stopped: watch::Receiver<bool>,
 ) {
     let (take_over, mut taken_over) = mpsc::channel::<Hijack>(1);
+    let busy = Busy::default();
+    let socket = Socket::new(stream, busy.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let (handler, take_over) = (Arc::clone(&handler), take_over.clone());
-        async move { answer(handler.handle(request, peer).await, take_over).await }
+        let (handler, take_over, guard) = (Arc::clone(&handler), take_over.clone(), busy.begin());
+        async move { answer(handler.handle(request, peer).await, take_over, guard).await }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -139,7 +142,7 @@ async fn talk<H: Handler>(
         .header_read_timeout(limits.header_timeout)
         .max_headers(limits.headers)
         .max_buf_size(limits.header_bytes.max(8192));
-    let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut connection = builder.serve_connection(TokioIo::new(socket), service);
     let mut told_to_stop = false;
     loop {
         tokio::select! {
@@ -148,7 +151,7 @@ async fn talk<H: Handler>(
                 // The request has been read and nothing of an answer written: the socket is between two messages.
                 let parts = connection.into_parts();
                 tokio::select! {
-                    () = hijack.run(parts.io.into_inner(), parts.read_buf) => {}
+                    () = hijack.run(parts.io.into_inner().into_stream(), parts.read_buf) => {}
                     // Nobody waits for a terminal to end; its client attaches again.
                     _ = stopped.wait_for(|stop| *stop) => {}
                 }
@@ -169,9 +172,13 @@ async fn talk<H: Handler>(
     }
 }
 
-async fn answer(reply: Reply, take_over: mpsc::Sender<Hijack>) -> Result<Response<ReplyBody>, Infallible> {
+async fn answer(
+    reply: Reply,
+    take_over: mpsc::Sender<Hijack>,
+    guard: BusyGuard,
+) -> Result<Response<GuardedBody>, Infallible> {
     match reply {
-        Reply::Http(response) => Ok(response),
+        Reply::Http(response) => Ok(response.map(|body| GuardedBody { body, guard })),
         Reply::Hijack(hijack) => {
             // The connection's task takes the socket away and drops this future.
             drop(take_over.send(hijack).await);

@@ -153,6 +153,21 @@ async fn a_connection_is_taken_over_with_and_without_an_upgrade() {
     }
 }
 
+/// As `docker run` without input, and as `nc -N` does it.
+#[tokio::test]
+async fn a_client_that_stops_sending_gets_its_answer_all_the_same() {
+    let stage = Stage::new("half", small());
+    for (request, end) in [(post("/hijack", ""), "<end>"), (post("/echo", "[1]"), "[1]\n")] {
+        let mut stream = stage.connect().await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut all = String::new();
+        let reading = stream.read_to_string(&mut all);
+        tokio::time::timeout(Duration::from_secs(5), reading).await.unwrap().unwrap();
+        assert!(all.ends_with(end), "{all}");
+    }
+}
+
 #[tokio::test]
 async fn a_second_request_on_a_connection_may_take_it_over() {
     let stage = Stage::new("second", Limits { header_timeout: Duration::from_secs(60), ..small() });
