@@ -211,7 +211,10 @@ impl Bench {
         let keepers: Vec<u64> = running.iter().map(|launched| pss_kib(parent_of(launched.pid))).collect();
         println!("keeper PSS: {} KiB mean of 20", keepers.iter().sum::<u64>() / 20);
         if std::env::var_os("MEASURE_MAPS").is_some() {
-            println!("{}", std::fs::read_to_string(format!("/proc/{}/smaps", parent_of(running[0].pid))).unwrap());
+            println!(
+                "{}",
+                std::fs::read_to_string(format!("/proc/{}/smaps", parent_of(running[0].pid))).unwrap()
+            );
         }
         for (launched, launch) in running.iter().zip(&launches) {
             let watch = launched.keeper.watch().unwrap();

@@ -22,6 +22,7 @@ mod identity;
 mod keeper;
 mod launch;
 mod link;
+mod machine;
 mod plan;
 mod setback;
 mod spawner;

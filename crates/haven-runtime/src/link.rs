@@ -1,10 +1,10 @@
 //! What is said between a process being made, its assembler and its keeper: packets, the first byte saying what.
 //!
 //! ```text
-//! assembler ──PLAN, PARCELS…, COMPLETE──▶ init        the plan, then mounts as descriptors
+//! assembler ──PLAN, PARCELS…, COMPLETE, GROUPED──▶ init   the plan, mounts as descriptors, and: it is in its group
 //! init ──READY + streams | SETBACK──▶ keeper          put together, or why not
 //! keeper ──GO──▶ init                                 run the command; then the link ends by the exec
-//! assembler ──setup, then nothing | SETBACK──▶ keeper
+//! assembler ──setup, then COUNTER | SETBACK──▶ keeper
 //! ```
 
 use crate::setback::{Blame, Setback, Step};
@@ -19,6 +19,9 @@ pub(crate) const GO: u8 = 3;
 pub(crate) const PLAN: u8 = 4;
 pub(crate) const PARCELS: u8 = 5;
 pub(crate) const COMPLETE: u8 = 6;
+pub(crate) const GROUPED: u8 = 7;
+/// From the assembler to the keeper, with the descriptor: where the control group counts memory shortages.
+pub(crate) const COUNTER: u8 = 8;
 
 /// Streams that come with `READY`, in this order.
 pub(crate) const HAS_STDIN: u8 = 1;
@@ -33,6 +36,9 @@ pub(crate) const PACKET_BYTES: usize = 8 * 1024;
 /// Parcels in one packet.
 const PARCELS_AT_ONCE: usize = 32;
 
+/// The longest packet from the assembler to the process.
+const FEED_BYTES: usize = 128;
+
 pub(crate) fn send_setback(link: &OwnedFd, setback: &Setback) {
     let mut packet = vec![SETBACK];
     packet.extend_from_slice(&setback.write());
@@ -41,8 +47,9 @@ pub(crate) fn send_setback(link: &OwnedFd, setback: &Setback) {
         packet.truncate(1);
         packet.extend_from_slice(&short.write());
     }
-    // When nobody listens any more nobody can be told.
-    let _gone = socket::send(link, &packet, &[]);
+    // When nobody listens any more nobody can be told. A plain write: a filter may stand already, and every filter
+    // lets that through that lets a command say anything.
+    let _gone = rustix::io::write(link, &packet);
 }
 
 /// A descriptor and what it is for.
@@ -62,48 +69,60 @@ pub(crate) fn send_parcels(feed: &OwnedFd, parcels: &[Parcel]) -> io::Result<()>
     Ok(())
 }
 
+/// What the assembler says to the process.
+pub(crate) enum Message {
+    Plan(OwnedFd),
+    Parcels(Vec<Parcel>),
+    Complete,
+    Grouped,
+}
+
 /// Waits for the plan.
 pub(crate) fn receive_plan(feed: &OwnedFd) -> Step<OwnedFd> {
-    let (kind, _, mut descriptors) = receive(feed)?;
-    descriptors.pop().filter(|_| kind == PLAN).ok_or_else(out_of_order)
+    match receive(feed)? {
+        Message::Plan(plan) => Ok(plan),
+        _ => Err(out_of_order()),
+    }
 }
 
 /// Waits for all parcels.
 pub(crate) fn receive_parcels(feed: &OwnedFd) -> Step<Vec<Parcel>> {
     let mut all = Vec::new();
     loop {
-        let (kind, body, descriptors) = receive(feed)?;
-        match kind {
-            COMPLETE => return Ok(all),
-            PARCELS => {
-                let (tags, _) = body.as_chunks::<2>();
-                if tags.len() != descriptors.len() {
-                    return Err(out_of_order());
-                }
-                all.extend(
-                    tags.iter()
-                        .zip(descriptors)
-                        .map(|(tag, content)| Parcel { tag: u16::from_ne_bytes(*tag), content }),
-                );
-            }
+        match receive(feed)? {
+            Message::Parcels(some) => all.extend(some),
+            Message::Complete => return Ok(all),
             _ => return Err(out_of_order()),
         }
     }
 }
 
-fn receive(feed: &OwnedFd) -> Step<(u8, Vec<u8>, Vec<OwnedFd>)> {
-    let mut buffer = vec![0; PACKET_BYTES];
+/// Waits for the next word.
+pub(crate) fn receive(feed: &OwnedFd) -> Step<Message> {
+    let mut buffer = [0; FEED_BYTES];
     let packet = socket::receive(feed, &mut buffer, RecvFlags::empty()).map_err(|error| {
         Setback::host("cannot hear from the process that puts containers together", error)
     })?;
+    let mut descriptors = packet.descriptors.into_iter();
     match buffer[..packet.length].split_first() {
-        Some((kind, body)) => Ok((*kind, body.to_vec(), packet.descriptors)),
+        Some((&PLAN, _)) => descriptors.next().map(Message::Plan).ok_or_else(out_of_order),
+        Some((&COMPLETE, _)) => Ok(Message::Complete),
+        Some((&GROUPED, _)) => Ok(Message::Grouped),
+        Some((&PARCELS, body)) => {
+            let (tags, _) = body.as_chunks::<2>();
+            if tags.len() != descriptors.len() {
+                return Err(out_of_order());
+            }
+            let parcel = |(tag, content): (&[u8; 2], _)| Parcel { tag: u16::from_ne_bytes(*tag), content };
+            Ok(Message::Parcels(tags.iter().zip(descriptors).map(parcel).collect()))
+        }
+        Some(_) => Err(out_of_order()),
         None => {
             Err(Setback::new(Blame::Haven, "the process that puts containers together ended unexpectedly"))
         }
     }
 }
 
-fn out_of_order() -> Setback {
+pub(crate) fn out_of_order() -> Setback {
     Setback::new(Blame::Haven, "the processes that make a container talked out of order")
 }

@@ -1,148 +1,184 @@
 //! A container, from its plan to a first process that has all it needs.
 
 use super::{Progress, answer, dev, idmap, mounts, number, rootfs, write_proc};
-use crate::cgroup::{Group, GroupPath, Layout};
+use crate::cgroup::{Group, GroupPath, Version};
 use crate::child;
 use crate::keeper::setup::{Facts, LogFacts, Setup};
 use crate::launch::LogTarget;
 use crate::link::{self, Parcel};
+use crate::machine::Machine;
 use crate::oci::NamespaceType;
 use crate::plan::{Plan, RlimitPlan, namespace_flag};
 use crate::setback::{Setback, Step};
-use haven_sys::process::{CloneRequest, SingleThread};
+use haven_sys::process::{CloneRequest, NewNamespaces, SingleThread};
 use haven_sys::{process, rlimit, socket};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Rlimit, Signal};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
-pub(super) fn assemble(
-    proof: &SingleThread,
-    connection: &OwnedFd,
-    link: OwnedFd,
-    report: &OwnedFd,
-    (plan_file, ruleset): (OwnedFd, Option<OwnedFd>),
-    progress: &mut Progress,
-) -> Step<()> {
-    rustix::process::umask(Mode::empty());
-    let for_init = plan_file.try_clone().map_err(|error| Setback::host("cannot copy a descriptor", error))?;
-    let plan = Plan::from_memfd(plan_file)?;
-    let group = make_group(&plan)?;
-    let done =
-        assemble_in(proof, connection, (link, report), &plan, group.as_ref(), (for_init, ruleset), progress);
-    if done.is_err() && !progress.answered {
-        discard_group(group.as_ref());
-    }
-    done
-}
-
-fn assemble_in(
-    proof: &SingleThread,
-    connection: &OwnedFd,
-    (link, report): (OwnedFd, &OwnedFd),
-    plan: &Plan,
-    group: Option<&Group>,
-    for_init: (OwnedFd, Option<OwnedFd>),
-    progress: &mut Progress,
-) -> Step<()> {
-    let run_dir = open_directory(&plan.run_dir)?;
-    let listener = listen(&plan.run_dir.join("keeper.sock"))?;
-    for (kind, path) in plan.namespaces.joined() {
-        join(proof, *kind, path)?;
-    }
-    let (feed, their_feed) = socket::pair().map_err(|error| Setback::host("cannot make a socket", error))?;
-    let request = CloneRequest {
-        namespaces: plan.namespaces.new_at_clone(),
-        sibling: true,
-        cgroup: group.and_then(Group::birthplace),
-    };
-    let (pid, pidfd) = process::clone_process(proof, &request, || child::run(proof, their_feed, link))
-        .map_err(|error| Setback::host("cannot make a process with its namespaces", error))?;
-    let made = Made { pid, pidfd };
-    made.assemble(proof, plan, group, connection, report, (run_dir, listener), for_init, &feed, progress)
-        .inspect_err(|_| {
-            let _gone = rustix::process::pidfd_send_signal(&made.pidfd, Signal::KILL);
-        })
-}
-
-struct Made {
+/// A first process made before anybody asked for it: in namespaces of every kind a container usually has of its own,
+/// waiting for its plan. Its ids are mapped when it is known whose it is.
+pub(super) struct Made {
     pid: Pid,
     pidfd: OwnedFd,
+    feed: OwnedFd,
+}
+
+/// What a process that has everything needs to mount it.
+const MOUNTING: Duration = Duration::from_millis(20);
+
+/// What a container usually has of its own; its cgroup namespace it makes itself.
+const USUAL: NewNamespaces = NewNamespaces::USER
+    .with(NewNamespaces::MOUNT)
+    .with(NewNamespaces::PID)
+    .with(NewNamespaces::IPC)
+    .with(NewNamespaces::UTS)
+    .with(NewNamespaces::NETWORK);
+
+/// Makes one in advance, with a copy of its end of the link.
+pub(super) fn make_ahead(proof: &SingleThread, machine: &Machine, link: &OwnedFd) -> Option<Made> {
+    make(proof, machine, USUAL, None, link.try_clone().ok()?).ok()
+}
+
+fn make(
+    proof: &SingleThread,
+    machine: &Machine,
+    namespaces: NewNamespaces,
+    cgroup: Option<BorrowedFd<'_>>,
+    link: OwnedFd,
+) -> Step<Made> {
+    let (feed, their_feed) = socket::pair().map_err(|error| Setback::host("cannot make a socket", error))?;
+    let request = CloneRequest { namespaces, sibling: true, cgroup };
+    let (pid, pidfd) =
+        process::clone_process(proof, &request, || child::run(proof, machine, their_feed, link))
+            .map_err(|error| Setback::host("cannot make a process with its namespaces", error))?;
+    Ok(Made { pid, pidfd, feed })
 }
 
 impl Made {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one step, cut off so that its failure can be cleaned up in one place"
-    )]
-    fn assemble(
-        &self,
-        proof: &SingleThread,
-        plan: &Plan,
-        group: Option<&Group>,
-        connection: &OwnedFd,
-        report: &OwnedFd,
-        (run_dir, listener): (OwnedFd, OwnedFd),
-        (for_init, ruleset): (OwnedFd, Option<OwnedFd>),
-        feed: &OwnedFd,
-        progress: &mut Progress,
-    ) -> Step<()> {
-        let pid = number(self.pid);
-        prepare(self.pid, plan, group)?;
-        let network = plan
-            .namespaces
-            .is_new(NamespaceType::Network)
-            .then(|| open_namespace(pid, NamespaceType::Network))
-            .transpose()?;
-        let (log, log_dir) = match &plan.log {
-            LogTarget::None => (None, None),
-            LogTarget::JsonFile { directory, name, max_size_bytes, max_files } => (
-                Some(LogFacts {
-                    name: name.clone(),
-                    max_size_bytes: *max_size_bytes,
-                    max_files: (*max_files).max(1),
-                }),
-                Some(open_directory(directory)?),
-            ),
-        };
-        let oom = group.and_then(|group| group.open_oom_counter().ok().flatten());
-        let setup = Setup {
-            facts: Facts {
-                pid,
-                stdin: plan.stdin,
-                log,
-                exit_name: "exit".into(),
-                socket_name: "keeper.sock".into(),
-                counts_oom: oom.is_some(),
-            },
-            pidfd: self
-                .pidfd
-                .try_clone()
-                .map_err(|error| Setback::host("cannot copy a descriptor", error))?,
-            run_dir,
-            listener,
-            log_dir,
-            oom,
-        };
-        setup.send(report).map_err(|error| Setback::host("cannot tell the keeper", error))?;
-        let mut given = vec![self.pidfd.as_fd()];
-        given.extend(network.as_ref().map(AsFd::as_fd));
-        answer(connection, pid, &given, progress);
-
-        let extra = ruleset.map(|content| Parcel { tag: mounts::LANDLOCK, content });
-        hand_over(proof, self.pid, plan, for_init, feed, extra.into_iter().collect())
+    pub(super) fn kill(&self) {
+        let _gone = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 }
 
-/// What only the host's rights can do to the process: its ids, its group, its score and its limits.
-pub(super) fn prepare(process: Pid, plan: &Plan, group: Option<&Group>) -> Step<()> {
+/// An assembly: who asks, what is asked, and whom to tell.
+pub(super) struct Assembly<'a> {
+    pub(super) proof: &'a SingleThread,
+    pub(super) machine: &'a Machine,
+    pub(super) connection: &'a OwnedFd,
+    pub(super) report: &'a OwnedFd,
+    pub(super) link: OwnedFd,
+    pub(super) plan: &'a OwnedFd,
+    pub(super) ruleset: Option<&'a OwnedFd>,
+    pub(super) made: Option<Made>,
+}
+
+impl Assembly<'_> {
+    pub(super) fn run(self, progress: &mut Progress) -> Step<()> {
+        rustix::process::umask(Mode::empty());
+        let copy =
+            |fd: &OwnedFd| fd.try_clone().map_err(|error| Setback::host("cannot copy a descriptor", error));
+        let plan = Plan::from_memfd(copy(self.plan)?)?;
+        let run_dir = open_directory(&plan.run_dir)?;
+        let (log, log_dir) = open_log(&plan.log)?;
+        let listener = listen(&plan.run_dir.join("keeper.sock"))?;
+        for (kind, path) in plan.namespaces.joined() {
+            join(self.proof, *kind, path)?;
+        }
+        // Being born into a group needs the group first; where that isn't possible it is made while the process works.
+        let born = !plan.cgroup.is_empty() && self.machine.groups()?.version() == Version::Unified;
+        let group = if born { Some(make_group(self.machine, &plan)?) } else { None };
+        let usual = plan.namespaces.joined().is_empty() && plan.namespaces.new_at_clone() == USUAL && !born;
+        let made = match self.made {
+            Some(made) if usual => made,
+            other => {
+                if let Some(unusable) = other {
+                    unusable.kill();
+                }
+                let birthplace = group.as_ref().and_then(Group::birthplace);
+                make(self.proof, self.machine, plan.namespaces.new_at_clone(), birthplace, copy(&self.link)?)
+                    .inspect_err(|_| discard_group(group.as_ref()))?
+            }
+        };
+        // The process has its own; its end would not be noticed while there is another.
+        drop(self.link);
+        let work = || -> Step<()> {
+            let pid = number(made.pid);
+            prepare(made.pid, &plan)?;
+            let network = plan
+                .namespaces
+                .is_new(NamespaceType::Network)
+                .then(|| open_namespace(pid, NamespaceType::Network))
+                .transpose()?;
+            let setup = Setup {
+                facts: Facts {
+                    pid,
+                    stdin: plan.stdin,
+                    log,
+                    exit_name: "exit".into(),
+                    socket_name: "keeper.sock".into(),
+                },
+                pidfd: copy(&made.pidfd)?,
+                run_dir,
+                listener,
+                log_dir,
+            };
+            setup.send(self.report).map_err(|error| Setback::host("cannot tell the keeper", error))?;
+            let mut given = vec![made.pidfd.as_fd()];
+            given.extend(network.as_ref().map(AsFd::as_fd));
+            answer(self.connection, pid, &given, progress);
+
+            let ruleset = self.ruleset.map(copy).transpose()?;
+            let extra = ruleset.map(|content| Parcel { tag: mounts::LANDLOCK, content });
+            let layers =
+                hand_over(self.proof, made.pid, &plan, self.plan, &made.feed, extra.into_iter().collect())?;
+            let group = match group {
+                None if plan.cgroup.is_empty() => None,
+                None => Some(make_group(self.machine, &plan)?),
+                early => early,
+            };
+            if let Some(group) = &group {
+                let joined = if born { group.attach_v1(made.pid) } else { group.attach(made.pid) };
+                joined.inspect_err(|_| discard_group(Some(group)))?;
+                if let Some(counter) = group.open_oom_counter()? {
+                    socket::send(self.report, &[link::COUNTER], &[counter.as_fd()])
+                        .map_err(|error| Setback::host("cannot tell the keeper", error))?;
+                }
+            }
+            tell_grouped(&made.feed)?;
+            if layers.is_some() {
+                // Letting go of the layers holds the kernel's lock on all mounts, which the process needs now.
+                std::thread::sleep(MOUNTING);
+            }
+            Ok(())
+        };
+        work().inspect_err(|_| made.kill())
+    }
+}
+
+/// Where the log goes, and its directory.
+fn open_log(target: &LogTarget) -> Step<(Option<LogFacts>, Option<OwnedFd>)> {
+    Ok(match target {
+        LogTarget::None => (None, None),
+        LogTarget::JsonFile { directory, name, max_size_bytes, max_files } => (
+            Some(LogFacts {
+                name: name.clone(),
+                max_size_bytes: *max_size_bytes,
+                max_files: (*max_files).max(1),
+            }),
+            Some(open_directory(directory)?),
+        ),
+    })
+}
+
+/// What only the host's rights can do to the process: its ids, its score and its limits.
+pub(super) fn prepare(process: Pid, plan: &Plan) -> Step<()> {
     let pid = number(process);
     if plan.namespaces.is_new(NamespaceType::User) {
         idmap::write(pid, "uid_map", &plan.uid_map)?;
         idmap::write(pid, "gid_map", &plan.gid_map)?;
-    }
-    if let Some(group) = group {
-        if group.birthplace().is_some() { group.attach_v1(process) } else { group.attach(process) }?;
     }
     if let Some(adjustment) = plan.process.oom_score_adj {
         write_proc(pid, "oom_score_adj", &adjustment.to_string()).map_err(|setback| {
@@ -152,48 +188,61 @@ pub(super) fn prepare(process: Pid, plan: &Plan, group: Option<&Group>) -> Step<
     plan.process.rlimits.iter().try_for_each(|limit| raise_hard_limit(process, limit))
 }
 
-/// Gives the process its plan and, one after the other, everything it is to mount.
+/// Moves the process where it wasn't born.
+pub(super) fn join_group(process: Pid, group: Option<&Group>) -> Step<()> {
+    if let Some(group) = group {
+        if group.birthplace().is_some() { group.attach_v1(process) } else { group.attach(process) }?;
+    }
+    Ok(())
+}
+
+/// The process is in its group, if it has one.
+pub(super) fn tell_grouped(feed: &OwnedFd) -> Step<()> {
+    socket::send(feed, &[link::GROUPED], &[])
+        .map_err(|error| Setback::host("cannot tell the container's first process", error))
+}
+
+/// Gives the process its plan and, one after the other, everything it is to mount. The layers that come back may go
+/// once there is time for that, which the kernel needs for it.
 pub(super) fn hand_over(
     proof: &SingleThread,
     process: Pid,
     plan: &Plan,
-    plan_file: OwnedFd,
+    plan_file: &OwnedFd,
     feed: &OwnedFd,
     extra: Vec<Parcel>,
-) -> Step<()> {
+) -> Step<Option<rootfs::Layers>> {
     let pid = number(process);
     let told = |error| Setback::host("cannot tell the container's first process", error);
     socket::send(feed, &[link::PLAN], &[plan_file.as_fd()]).map_err(told)?;
     let own_users = plan.namespaces.is_new(NamespaceType::User);
     let users = own_users.then(|| open_namespace(pid, NamespaceType::User)).transpose()?;
     let users = users.as_ref().map(AsFd::as_fd);
-    let root = Parcel { tag: mounts::ROOT, content: rootfs::assemble(proof, plan, users)? };
-    link::send_parcels(feed, &[root]).map_err(told)?;
+    let (content, layers) = rootfs::assemble(proof, plan, users)?;
+    link::send_parcels(feed, &[Parcel { tag: mounts::ROOT, content }]).map_err(told)?;
     let mut parcels = dev::assemble(plan)?;
     parcels.extend(extra);
     parcels.extend(mounts::assemble(plan, users)?);
     link::send_parcels(feed, &parcels).map_err(told)?;
-    socket::send(feed, &[link::COMPLETE], &[]).map_err(told)
+    socket::send(feed, &[link::COMPLETE], &[]).map_err(told)?;
+    Ok(layers)
 }
 
-fn make_group(plan: &Plan) -> Step<Option<Group>> {
-    if plan.cgroup.is_empty() {
-        return Ok(None);
-    }
-    let group = Layout::detect()?.create(&GroupPath::parse(&plan.cgroup)?)?;
+fn make_group(machine: &Machine, plan: &Plan) -> Step<Group> {
+    let group = machine.groups()?.create(&GroupPath::parse(&plan.cgroup)?)?;
     if let Some(resources) = &plan.resources
         && let Err(failure) = group.apply(resources)
     {
         discard_group(Some(&group));
         return Err(failure.into());
     }
-    Ok(Some(group))
+    Ok(group)
 }
 
 /// Takes back a group made for a container that won't be; one that has other processes stays.
 fn discard_group(group: Option<&Group>) {
     if let Some(group) = group {
-        let _in_use = group.remove(std::time::Duration::from_millis(100));
+        let _in_use = group.remove(Duration::from_millis(100));
     }
 }
 

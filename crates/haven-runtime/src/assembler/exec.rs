@@ -6,10 +6,11 @@
 
 use super::container::{listen, open_directory};
 use super::{Progress, answer, number};
-use crate::cgroup::{Group, GroupPath, Layout};
+use crate::cgroup::{Group, GroupPath};
 use crate::child;
 use crate::keeper::setup::{Facts, Setup};
 use crate::link;
+use crate::machine::Machine;
 use crate::oci::NamespaceType;
 use crate::plan::{ExecPlan, namespace_flag};
 use crate::setback::{Setback, Step};
@@ -19,46 +20,48 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Rlimit, Signal};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-pub(super) fn assemble(
-    proof: &SingleThread,
-    connection: &OwnedFd,
-    link: OwnedFd,
-    report: &OwnedFd,
-    plan_file: OwnedFd,
-    target: OwnedFd,
-    progress: &mut Progress,
-) -> Step<()> {
-    rustix::process::umask(Mode::empty());
-    let host = |what: &'static str| move |error: std::io::Error| Setback::host(what, error);
-    let for_child = plan_file.try_clone().map_err(host("cannot copy a descriptor"))?;
-    let plan = ExecPlan::from_memfd(plan_file)?;
-    let run_dir = open_directory(&plan.run_dir)?;
-    let socket_name = format!("exec-{}.sock", plan.exec_id);
-    let listener = listen(&plan.run_dir.join(&socket_name))?;
-    let Entered { pid, pidfd, feed } = enter(proof, &plan, &target, link)?;
-    let finish = || -> Step<()> {
-        let setup = Setup {
-            facts: Facts {
-                pid: number(pid),
-                stdin: plan.stdin,
-                log: None,
-                exit_name: format!("exec-{}.exit", plan.exec_id),
-                socket_name,
-                counts_oom: false,
-            },
-            pidfd: pidfd.try_clone().map_err(host("cannot copy a descriptor"))?,
-            run_dir,
-            listener,
-            log_dir: None,
-            oom: None,
+/// An assembly: who asks, what is asked, and whom to tell.
+pub(super) struct Assembly<'a> {
+    pub(super) proof: &'a SingleThread,
+    pub(super) machine: &'a Machine,
+    pub(super) connection: &'a OwnedFd,
+    pub(super) report: &'a OwnedFd,
+    pub(super) link: OwnedFd,
+    pub(super) plan: &'a OwnedFd,
+    pub(super) target: &'a OwnedFd,
+}
+
+impl Assembly<'_> {
+    pub(super) fn run(self, progress: &mut Progress) -> Step<()> {
+        rustix::process::umask(Mode::empty());
+        let host = |what: &'static str| move |error: std::io::Error| Setback::host(what, error);
+        let plan = ExecPlan::from_memfd(self.plan.try_clone().map_err(host("cannot copy a descriptor"))?)?;
+        let run_dir = open_directory(&plan.run_dir)?;
+        let socket_name = format!("exec-{}.sock", plan.exec_id);
+        let listener = listen(&plan.run_dir.join(&socket_name))?;
+        let Entered { pid, pidfd, feed } = enter(self.proof, self.machine, &plan, self.target, self.link)?;
+        let finish = || -> Step<()> {
+            let setup = Setup {
+                facts: Facts {
+                    pid: number(pid),
+                    stdin: plan.stdin,
+                    log: None,
+                    exit_name: format!("exec-{}.exit", plan.exec_id),
+                    socket_name,
+                },
+                pidfd: pidfd.try_clone().map_err(host("cannot copy a descriptor"))?,
+                run_dir,
+                listener,
+                log_dir: None,
+            };
+            setup.send(self.report).map_err(host("cannot tell the keeper"))?;
+            answer(self.connection, number(pid), &[pidfd.as_fd()], progress);
+            socket::send(&feed, &[link::PLAN], &[self.plan.as_fd()]).map_err(host("cannot tell the process"))
         };
-        setup.send(report).map_err(host("cannot tell the keeper"))?;
-        answer(connection, number(pid), &[pidfd.as_fd()], progress);
-        socket::send(&feed, &[link::PLAN], &[for_child.as_fd()]).map_err(host("cannot tell the process"))
-    };
-    finish().inspect_err(|_| {
-        let _gone = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
-    })
+        finish().inspect_err(|_| {
+            let _gone = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
+        })
+    }
 }
 
 /// A process born in the container's namespaces and moved into its group, which waits for its plan at `feed`.
@@ -69,10 +72,16 @@ pub(super) struct Entered {
 }
 
 /// Joins the container's namespaces, for good, and makes the process there.
-pub(super) fn enter(proof: &SingleThread, plan: &ExecPlan, target: &OwnedFd, link: OwnedFd) -> Step<Entered> {
+pub(super) fn enter(
+    proof: &SingleThread,
+    machine: &Machine,
+    plan: &ExecPlan,
+    target: &OwnedFd,
+    link: OwnedFd,
+) -> Step<Entered> {
     let host = |what: &'static str| move |error: std::io::Error| Setback::host(what, error);
     let target_pid = pid_of(target)?;
-    let group = open_group(plan)?;
+    let group = open_group(machine, plan)?;
     let (namespaces, group_namespace) = namespaces_of(target_pid)?;
     let entrances = match &group {
         Some(group) if group.birthplace().is_none() => group.entrances()?,
@@ -105,11 +114,11 @@ pub(super) fn enter(proof: &SingleThread, plan: &ExecPlan, target: &OwnedFd, lin
     Ok(Entered { pid, pidfd, feed })
 }
 
-fn open_group(plan: &ExecPlan) -> Step<Option<Group>> {
+fn open_group(machine: &Machine, plan: &ExecPlan) -> Step<Option<Group>> {
     if plan.cgroup.is_empty() {
         return Ok(None);
     }
-    let group = Layout::detect()?.open(&GroupPath::parse(&plan.cgroup)?)?;
+    let group = machine.groups()?.open(&GroupPath::parse(&plan.cgroup)?)?;
     group.map(Some).ok_or_else(|| {
         Setback::host(format!("the control group `{}` is gone", plan.cgroup), rustix::io::Errno::NOENT)
     })

@@ -13,6 +13,7 @@ use super::{container, exec, mounts, number};
 use crate::cgroup::Group;
 use crate::child;
 use crate::link::{self, Parcel};
+use crate::machine::Machine;
 use crate::plan::{ExecPlan, Plan};
 use crate::setback::{Blame, Setback, Step};
 use haven_spec::{Failure, Outcome};
@@ -56,7 +57,7 @@ pub(crate) fn execute(
     preserved: Vec<OwnedFd>,
 ) -> Outcome<Making> {
     begin(proof, |report, link| {
-        let entered = exec::enter(proof, plan, target, link)?;
+        let entered = exec::enter(proof, &Machine::look(), plan, target, link)?;
         made(report, entered.pid, &entered.pidfd)?;
         let file = plan.to_memfd()?;
         let told = |error| Setback::host("cannot tell the process", error);
@@ -132,16 +133,19 @@ fn assemble(
     for (kind, path) in plan.namespaces.joined() {
         container::join(proof, *kind, path)?;
     }
+    let machine = Machine::look();
     let (feed, their_feed) = socket::pair().map_err(|error| Setback::host("cannot make a socket", error))?;
     let request = CloneRequest {
         namespaces: plan.namespaces.new_at_clone(),
         sibling: true,
         cgroup: group.and_then(Group::birthplace),
     };
-    let (pid, pidfd) = process::clone_process(proof, &request, || child::run(proof, their_feed, link))
-        .map_err(|error| Setback::host("cannot make a process with its namespaces", error))?;
+    let (pid, pidfd) =
+        process::clone_process(proof, &request, || child::run(proof, &machine, their_feed, link))
+            .map_err(|error| Setback::host("cannot make a process with its namespaces", error))?;
     let finish = || -> Step<()> {
-        container::prepare(pid, &plan, group)?;
+        container::prepare(pid, &plan)?;
+        container::join_group(pid, group)?;
         made(report, pid, &pidfd)?;
         let mut word = [0; 8];
         let heard = socket::receive(report, &mut word, RecvFlags::empty());
@@ -155,7 +159,8 @@ fn assemble(
         let mut extra = vec![Parcel { tag: mounts::START, content: start }];
         extra.extend(parcels_of(preserved));
         let file = plan.to_memfd()?;
-        container::hand_over(proof, pid, &plan, file, &feed, extra)
+        container::hand_over(proof, pid, &plan, &file, &feed, extra)?;
+        container::tell_grouped(&feed)
     };
     finish().inspect_err(|_| {
         let _gone = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);

@@ -16,45 +16,78 @@ mod rootfs;
 
 pub use rootfs::mount_rootfs;
 
-use crate::keeper::Order;
+use crate::keeper::Asked;
 use crate::link;
+use crate::machine::Machine;
 use crate::setback::{Setback, Step};
-use crate::spawner;
+use crate::spawner::{self, Order, Request};
+use haven_sys::descriptor;
 use haven_sys::process::SingleThread;
-use std::os::fd::{BorrowedFd, OwnedFd};
-
-/// What an assembler talks through.
-pub(crate) struct Ends<'a> {
-    /// To whoever asked.
-    pub(crate) connection: &'a OwnedFd,
-    /// The process's end of its link to the keeper.
-    pub(crate) link: OwnedFd,
-    /// To the keeper.
-    pub(crate) report: OwnedFd,
-}
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How far things are: whom a failure is told depends on it.
 struct Progress {
     answered: bool,
 }
 
-/// An assembler's whole life, in a process just forked; gives its exit status.
-pub(crate) fn run(proof: &SingleThread, ends: Ends<'_>, order: Order) -> i32 {
-    let mut progress = Progress { answered: false };
-    let Ends { connection, link, report } = ends;
-    let done = match order {
-        Order::Launch { plan, ruleset } => {
-            container::assemble(proof, connection, link, &report, (plan, ruleset), &mut progress)
+/// An assembler's whole life, in a process just forked; gives its exit status. `link`: the made process's end of its
+/// link to the keeper; `report`: to the keeper.
+pub(crate) fn run(
+    proof: &SingleThread,
+    machine: &Machine,
+    link: OwnedFd,
+    report: &OwnedFd,
+    asked: &Asked,
+) -> i32 {
+    // The spawner's own, its lock above all, end with the spawner.
+    let own = [link.as_fd(), report.as_fd()].into_iter().chain(asked.descriptors());
+    let kept: Vec<BorrowedFd<'_>> = own.chain(machine.descriptors()).collect();
+    if descriptor::close_all_but(&kept).is_err() {
+        return 1;
+    }
+    match asked {
+        Asked::Now(request) => assemble(proof, machine, link, report, request, None),
+        Asked::Later { channel, container } => {
+            let made = if *container { container::make_ahead(proof, machine, &link) } else { None };
+            match Request::receive(channel) {
+                Some(request) => assemble(proof, machine, link, report, &request, made),
+                None => 0,
+            }
         }
+    }
+}
+
+fn assemble(
+    proof: &SingleThread,
+    machine: &Machine,
+    link: OwnedFd,
+    report: &OwnedFd,
+    request: &Request,
+    made: Option<container::Made>,
+) -> i32 {
+    let mut progress = Progress { answered: false };
+    let connection = &request.connection;
+    let done = match &request.order {
+        Order::Launch { plan, ruleset } => container::Assembly {
+            proof,
+            machine,
+            connection,
+            report,
+            link,
+            plan,
+            ruleset: ruleset.as_ref(),
+            made,
+        }
+        .run(&mut progress),
         Order::Exec { plan, target } => {
-            exec::assemble(proof, connection, link, &report, plan, target, &mut progress)
+            exec::Assembly { proof, machine, connection, report, link, plan, target }.run(&mut progress)
         }
     };
     match done {
         Ok(()) => 0,
         Err(setback) => {
             if progress.answered {
-                link::send_setback(&report, &setback);
+                link::send_setback(report, &setback);
             } else {
                 spawner::refuse(connection, &setback);
             }

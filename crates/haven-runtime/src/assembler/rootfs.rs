@@ -26,12 +26,19 @@ pub fn mount_rootfs(rootfs: &RootFs) -> Outcome<OwnedFd> {
     .map_err(Setback::into_failure)
 }
 
+/// What a mounted overlay was made from and no longer needs. Letting go of it takes the kernel a while.
+pub(super) struct Layers(#[expect(dead_code, reason = "held until it is dropped")] Option<Dir>);
+
 /// Puts the root file system together; `users` is the container's user namespace.
-pub(super) fn assemble(proof: &SingleThread, plan: &Plan, users: Option<BorrowedFd<'_>>) -> Step<OwnedFd> {
+pub(super) fn assemble(
+    proof: &SingleThread,
+    plan: &Plan,
+    users: Option<BorrowedFd<'_>>,
+) -> Step<(OwnedFd, Option<Layers>)> {
     match &plan.rootfs {
-        RootFs::Directory { path, idmap } => directory(path, users.filter(|_| *idmap)),
+        RootFs::Directory { path, idmap } => Ok((directory(path, users.filter(|_| *idmap))?, None)),
         RootFs::Overlay { lowers, upper, work, volatile } => {
-            let (overlay, _layers) = configure(lowers, upper, work, *volatile, users)?;
+            let (overlay, layers) = configure(lowers, upper, work, *volatile, users)?;
             // The kernel makes files below `work` as whoever mounts, who must therefore be somebody inside: nobody
             // else can own a file on the mapped mount.
             let failed = |error| Setback::host("cannot act as the container's root", error);
@@ -39,7 +46,7 @@ pub(super) fn assemble(proof: &SingleThread, plan: &Plan, users: Option<Borrowed
             process::set_file_system_ids(proof, uid, gid).map_err(failed)?;
             let mounted = overlay.mount(0).map_err(cannot_assemble);
             process::restore_file_system_ids(proof).map_err(failed)?;
-            mounted
+            Ok((mounted?, Some(Layers(layers.tree))))
         }
     }
 }

@@ -8,6 +8,7 @@
 
 use super::directory::Directory;
 use haven_spec::{Failure, Outcome};
+use rustix::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,11 @@ impl Layout {
 
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// Everything it holds open, for a fork that closes the rest.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.hierarchies.iter().map(|hierarchy| hierarchy.root.as_fd())
     }
 
     /// The controllers that can be used, of all hierarchies.

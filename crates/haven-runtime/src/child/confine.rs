@@ -58,6 +58,8 @@ pub(super) fn give_up(
     if let Some(link) = link {
         die_with_keeper(link)?;
     }
+    // Some settings of the host make a process inspectable when its user changes.
+    process::forbid_inspection().map_err(|error| Setback::host("cannot protect this process", error))?;
     if plan.no_new_privileges {
         enter_ruleset(ruleset)?;
         filter(plan)?;

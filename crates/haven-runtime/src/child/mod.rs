@@ -4,8 +4,8 @@
 //! how a container is made. Each step says what failed and why; nothing is logged or forgotten.
 //!
 //! ```text
-//! clone ─ root of its users ─ root file system ─ mounts ─ masks ─ pivot ─ streams ─▶ READY … GO ─▶
-//!    sysctls ─ keyring ─ limits ─ user ─ capabilities ─ no_new_privs ─ Landlock ─ seccomp ─ exec
+//! clone ─ root of its users ─ root file system ─ mounts ─ masks ─ pivot ─ streams ─▶ READY
+//!    ─ keyring ─ limits ─ user ─ capabilities ─ no_new_privs ─ Landlock ─ seccomp ─ … GO ─▶ exec
 //! ```
 //!
 //! Paths inside the container are resolved by handle only (see [`haven_sys::root`]).
@@ -15,6 +15,7 @@ mod confine;
 mod copy_up;
 mod independent;
 mod mounts;
+mod parcels;
 mod reaper;
 mod rootfs;
 mod streams;
@@ -22,24 +23,25 @@ mod sysctl;
 mod user;
 
 use crate::link;
+use crate::machine::Machine;
 use crate::oci::NamespaceType;
 use crate::plan::{ExecPlan, Independent, Plan, ProcessPlan};
 use crate::setback::{Setback, Step};
 use haven_sys::process::{NewNamespaces, SingleThread};
 use haven_sys::root::Root;
-use haven_sys::{descriptor, process, signal, socket};
+use haven_sys::{descriptor, process, signal};
 use independent::Baggage;
+use parcels::Parcels;
 use rustix::fs::Mode;
-use rustix::net::RecvFlags;
 use rustix::thread::{Gid, Uid};
 use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The first process of a container; gives the exit status of a failure, since success is another program.
-pub(crate) fn run(proof: &SingleThread, feed: OwnedFd, link: OwnedFd) -> i32 {
+pub(crate) fn run(proof: &SingleThread, machine: &Machine, feed: OwnedFd, link: OwnedFd) -> i32 {
     // Nothing of whoever made this process stays open (CVE-2024-21626).
     let Ok([feed, link]) = descriptor::keep_only([feed, link]) else { return FAILED };
-    match become_container(proof, feed, &link) {
+    match become_container(proof, machine, feed, &link) {
         Err(setback) => {
             link::send_setback(&link, &setback);
             FAILED
@@ -72,21 +74,22 @@ pub(crate) fn run_additional(
 /// What a process that never became its command exits with, as the docker command does.
 const FAILED: i32 = 128;
 
-fn become_container(proof: &SingleThread, feed: OwnedFd, link: &OwnedFd) -> Step<Infallible> {
+fn become_container(
+    proof: &SingleThread,
+    machine: &Machine,
+    feed: OwnedFd,
+    link: &OwnedFd,
+) -> Step<Infallible> {
     process::forbid_inspection().map_err(|error| Setback::host("cannot protect this process", error))?;
     let plan = Plan::from_memfd(link::receive_plan(&feed)?)?;
     if plan.namespaces.is_new(NamespaceType::User) {
         become_root()?;
     }
-    if plan.namespaces.is_new(NamespaceType::Cgroup) {
-        process::unshare(proof, NewNamespaces::CGROUP)
-            .map_err(|error| Setback::host("cannot make a cgroup namespace", error))?;
-    }
     name_host(&plan)?;
-    let parcels = link::receive_parcels(&feed)?;
-    drop(feed);
-    let (baggage, parcels) = Baggage::unpack(parcels);
-    let made = mounts::assemble(&plan, parcels)?;
+    let mut parcels = Parcels::new(feed);
+    let made = mounts::assemble(proof, machine, &plan, &mut parcels)?;
+    let (baggage, _) = Baggage::unpack(parcels.rest()?);
+    drop(parcels);
     let root = Root::open("/").map_err(|error| Setback::host("cannot open the new root", error))?;
     let user = user::resolve(&root, &plan.process.user)?;
     let inherited = plan.independent.is_some();
@@ -102,13 +105,17 @@ fn become_container(proof: &SingleThread, feed: OwnedFd, link: &OwnedFd) -> Step
     let command = command::find(&plan.process, &user)?;
     drop(root);
     let independent = plan.independent.as_ref();
-    if independent.is_some() {
+    // Parameters of the network's interfaces wait for those, which come before the start.
+    let waits_for_interfaces =
+        independent.is_none() && plan.sysctls.keys().any(|name| name.starts_with("net"));
+    if !waits_for_interfaces {
         sysctl::write(made.proc.as_ref(), &plan.sysctls)?;
     }
     outer.send(link)?;
-    if independent.is_none() {
+    let mut gate = if independent.is_none() { Gate::Closed } else { Gate::Open };
+    if waits_for_interfaces {
         wait_for_go(link)?;
-        // Only now: the network's interfaces, which have parameters of their own, came meanwhile.
+        gate = Gate::Open;
         sysctl::write(made.proc.as_ref(), &plan.sysctls)?;
     }
     let ruleset = made.ruleset;
@@ -121,6 +128,7 @@ fn become_container(proof: &SingleThread, feed: OwnedFd, link: &OwnedFd) -> Step
         init: plan.init,
         independent,
         baggage: &baggage,
+        gate,
     };
     let Some(own) = independent else { return start.execute(proof, link) };
     let starter = baggage.wait_for_start()?;
@@ -162,7 +170,6 @@ fn join_container(
     command::enter_directory(&plan.process.cwd)?;
     let command = command::find(&plan.process, &user)?;
     outer.send(link)?;
-    wait_for_go(link)?;
     let independent = plan.independent.as_ref();
     let start = Start {
         process: &plan.process,
@@ -173,6 +180,7 @@ fn join_container(
         init: false,
         independent,
         baggage: &baggage,
+        gate: Gate::Closed,
     };
     start.execute(proof, link)
 }
@@ -202,12 +210,26 @@ fn name_host(plan: &Plan) -> Step<()> {
     Ok(())
 }
 
+/// Whether the word to run the command is still to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Closed,
+    Open,
+}
+
 /// Waits until the command is to run. A keeper that is gone ends the wait: nobody would hear of the process.
+///
+/// A plain read: a filter may stand already, and every filter lets that through that lets a program load.
 fn wait_for_go(link: &OwnedFd) -> Step<()> {
-    let mut buffer = [0; 8];
-    let packet = socket::receive(link, &mut buffer, RecvFlags::empty())
-        .map_err(|error| Setback::host("cannot hear from the keeper", error))?;
-    if buffer[..packet.length] == [link::GO] { Ok(()) } else { process::exit_now(FAILED) }
+    let mut word = [0; 8];
+    loop {
+        match rustix::io::read(link, &mut word) {
+            Ok(length) if word[..length] == [link::GO] => return Ok(()),
+            Ok(_) => process::exit_now(FAILED),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(Setback::host("cannot hear from the keeper", error)),
+        }
+    }
 }
 
 /// Everything the last steps need.
@@ -220,10 +242,12 @@ struct Start<'a> {
     init: bool,
     independent: Option<&'a Independent>,
     baggage: &'a Baggage,
+    gate: Gate,
 }
 
 impl Start<'_> {
-    /// Gives up what the command may not have, and executes it.
+    /// Gives up what the command may not have, waits for the word, and executes it. Giving up takes a good part of the
+    /// time, which passes while the caller still makes the network.
     fn execute(self, proof: &SingleThread, link: &OwnedFd) -> Step<Infallible> {
         if !self.independent.is_some_and(|own| own.keep_keyring) {
             confine::new_keyring()?;
@@ -249,6 +273,9 @@ impl Start<'_> {
         rustix::process::umask(Mode::from_raw_mode(self.process.umask.unwrap_or(0o022)));
         let keeper = self.independent.is_none().then_some(link);
         confine::give_up(self.process, &self.user, self.ruleset.as_ref(), keeper)?;
+        if self.gate == Gate::Closed {
+            wait_for_go(link)?;
+        }
         if self.baggage.preserved.is_empty() {
             return Err(self.command.execute(3));
         }

@@ -2,17 +2,20 @@
 
 use super::copy_up;
 use super::independent;
+use super::parcels::Parcels;
 use super::rootfs;
 use crate::assembler::dev::{all_devices, dev_is_bound, is_dev};
 use crate::assembler::mounts::{
     DEV, EMPTY_DIRECTORY, FIRST_DEVICE, FIRST_MOUNT, LANDLOCK, NULL_NODE, ROOT, cannot_mount, file_system,
-    shape,
+    is_childs, shape,
 };
-use crate::cgroup::{Layout, Version};
-use crate::link::Parcel;
+use crate::cgroup::Version;
+use crate::machine::Machine;
+use crate::oci::NamespaceType;
 use crate::plan::{MountKind, MountPlan, Plan};
 use crate::setback::{Setback, Step};
 use haven_sys::mount::{self, FileSystem, MountChange, attribute};
+use haven_sys::process::{self, NewNamespaces, SingleThread};
 use haven_sys::root::{FileKind, Follow, Handle, PathError, Root};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
@@ -29,38 +32,33 @@ pub(super) struct Made {
 /// Links whose targets are mounted on would send a mount elsewhere (CVE-2023-27561, CVE-2026-41579).
 const NEVER_LINKS: [&str; 3] = ["/proc", "/sys", "/dev"];
 
-struct Parcels(Vec<Parcel>);
-
-impl Parcels {
-    fn take(&mut self, tag: u16) -> Option<OwnedFd> {
-        let at = self.0.iter().position(|parcel| parcel.tag == tag)?;
-        Some(self.0.swap_remove(at).content)
-    }
-
-    fn need(&mut self, tag: u16, what: &str) -> Step<OwnedFd> {
-        self.take(tag)
-            .ok_or_else(|| Setback::host(format!("the mount for `{what}` is missing"), Errno::NOENT))
-    }
-}
-
 /// Mounts everything, and makes the container's file system the root.
-pub(super) fn assemble(plan: &Plan, parcels: Vec<Parcel>) -> Step<Made> {
-    let mut parcels = Parcels(parcels);
+pub(super) fn assemble(
+    proof: &SingleThread,
+    machine: &Machine,
+    plan: &Plan,
+    parcels: &mut Parcels,
+) -> Step<Made> {
     let root_mount = parcels.need(ROOT, "/")?;
     rootfs::attach(&root_mount)?;
     let copy = root_mount.try_clone().map_err(|error| Setback::host("cannot copy a descriptor", error))?;
     let root = as_root(copy)?;
-    let mut made = Made { terminals: None, proc: None, ruleset: parcels.take(LANDLOCK) };
+    let mut made = Made { terminals: None, proc: None, ruleset: None };
+    let mut delayed = None;
     for (index, wanted) in plan.mounts.iter().enumerate() {
-        let tag = FIRST_MOUNT + u16::try_from(index).unwrap_or(0);
-        if wanted.kind == MountKind::Cgroup {
-            mount_cgroup(&root, wanted)?;
-            continue;
-        }
-        let mount = match parcels.take(tag) {
-            Some(mount) => mount,
-            None if is_dev(wanted) => parcels.need(DEV, "/dev")?,
-            None => make(wanted)?,
+        let mount = match &wanted.kind {
+            MountKind::Cgroup if can_wait(plan, index) => {
+                delayed = Some(wanted);
+                continue;
+            }
+            MountKind::Cgroup => {
+                enter_group_namespace(proof, plan, parcels)?;
+                mount_cgroup(machine, &root, wanted)?;
+                continue;
+            }
+            MountKind::Tmpfs if is_dev(wanted) => parcels.need(DEV, "/dev")?,
+            kind if is_childs(plan, kind) => make(wanted)?,
+            _ => parcels.need(FIRST_MOUNT + u16::try_from(index).unwrap_or(0), &wanted.target)?,
         };
         if wanted.copy_up && wanted.kind == MountKind::Tmpfs {
             copy_up::fill(&root, &wanted.target, &mount)?;
@@ -72,7 +70,7 @@ pub(super) fn assemble(plan: &Plan, parcels: Vec<Parcel>) -> Step<Made> {
             _ => {}
         }
     }
-    put_devices(plan, &root, &mut parcels)?;
+    put_devices(plan, &root, parcels)?;
     for path in &plan.readonly_paths {
         make_readonly(&root, path)?;
     }
@@ -83,11 +81,37 @@ pub(super) fn assemble(plan: &Plan, parcels: Vec<Parcel>) -> Step<Made> {
             mask(&root, path, &mut null, &mut empty)?;
         }
     }
+    made.ruleset = parcels.take(LANDLOCK)?;
+    enter_group_namespace(proof, plan, parcels)?;
+    if let Some(wanted) = delayed {
+        mount_cgroup(machine, &root, wanted)?;
+    }
     if let Some(independent) = &plan.independent {
         independent::run_hooks("createContainer", &independent.create_container, independent)?;
     }
     rootfs::change(plan, &root_mount)?;
     Ok(made)
+}
+
+/// Whether the control groups can be mounted last, while the group is being made: when nothing is mounted, masked or
+/// made read-only below or above them afterwards.
+fn can_wait(plan: &Plan, index: usize) -> bool {
+    let Some(wanted) = plan.mounts.get(index) else { return false };
+    let meets = |path: &str| {
+        path.starts_with(&wanted.target) || wanted.target.starts_with(path.trim_end_matches('/'))
+    };
+    let later = plan.mounts[index + 1..].iter().map(|mount| mount.target.as_str());
+    let paths = plan.readonly_paths.iter().chain(&plan.masked_paths).map(String::as_str);
+    !later.chain(paths).any(meets)
+}
+
+/// The namespace's root is the group this process is in, so it is made once it is there.
+fn enter_group_namespace(proof: &SingleThread, plan: &Plan, parcels: &mut Parcels) -> Step<()> {
+    if parcels.wait_for_group()? && plan.namespaces.is_new(NamespaceType::Cgroup) {
+        process::unshare(proof, NewNamespaces::CGROUP)
+            .map_err(|error| Setback::host("cannot make a cgroup namespace", error))?;
+    }
+    Ok(())
 }
 
 /// A second mount of the same, which nothing will be mounted on.
@@ -154,9 +178,12 @@ fn find_target(root: &Root, path: &str, directory: bool) -> Step<OwnedFd> {
 
 /// Devices that aren't in a `/dev` of the runtime's making, and that `/dev`'s links when it has none.
 fn put_devices(plan: &Plan, root: &Root, parcels: &mut Parcels) -> Step<()> {
+    if plan.mounts.iter().any(is_dev) && plan.devices.iter().all(|device| device.path.starts_with("/dev/")) {
+        return Ok(());
+    }
     for (index, device) in all_devices(plan).iter().enumerate() {
         let tag = FIRST_DEVICE + u16::try_from(index).unwrap_or(0);
-        let Some(node) = parcels.take(tag) else { continue };
+        let Some(node) = parcels.take(tag)? else { continue };
         let target = find_target(root, &device.path, false)?;
         mount::attach(&node, &target)
             .map_err(|error| Setback::host(format!("cannot mount the device `{}`", device.path), error))?;
@@ -239,11 +266,11 @@ fn is_absent(error: &PathError) -> bool {
 
 /// The control groups as this process's cgroup namespace shows them. v2 is one file system; v1 is a directory with one
 /// for each hierarchy, and links from each controller to the hierarchy it shares with others.
-fn mount_cgroup(root: &Root, wanted: &MountPlan) -> Step<()> {
+fn mount_cgroup(machine: &Machine, root: &Root, wanted: &MountPlan) -> Step<()> {
     let target = find_target(root, &wanted.target, true)?;
     let failed = |error: Errno| Setback::host(format!("cannot mount `{}`", wanted.target), error);
     let attributes = wanted.set;
-    let layout = Layout::detect()?;
+    let layout = machine.groups()?;
     if layout.version() == Version::Unified {
         let mount = FileSystem::open("cgroup2")
             .and_then(|fs| fs.string("source", "cgroup"))
@@ -261,7 +288,8 @@ fn mount_cgroup(root: &Root, wanted: &MountPlan) -> Step<()> {
     for (place, controllers) in layout.mount_points() {
         let Some(name) = place.file_name() else { continue };
         let cannot = |error: PathError| Setback::host(format!("cannot fill `{}`", wanted.target), error);
-        let directory = inside.mkdir_all(name, 0o755).map_err(cannot)?;
+        inside.top().mkdir(name, 0o755).map_err(cannot)?;
+        let directory = inside.top().open_dir(name).map_err(cannot)?;
         let unified = controllers.is_empty() || name == "unified";
         let mut fs = FileSystem::open(if unified { "cgroup2" } else { "cgroup" })
             .and_then(|fs| fs.string("source", "cgroup"))

@@ -17,7 +17,7 @@ mod serve;
 pub(crate) mod setup;
 mod stand;
 
-pub(crate) use stand::{Order, stand};
+pub(crate) use stand::{Asked, stand};
 
 pub use client::{AttachRequest, ExitWatch, Keeper, Settled};
 pub use protocol::{FRAME_BYTES, STREAM_STDERR, STREAM_STDIN, STREAM_STDOUT};

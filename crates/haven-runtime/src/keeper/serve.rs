@@ -126,7 +126,7 @@ enum Source {
 
 impl Keep {
     pub(super) fn new(setup: Setup, assembler: Pid, link: OwnedFd, report: OwnedFd) -> std::io::Result<Self> {
-        let Setup { facts, pidfd, run_dir, listener, log_dir, oom } = setup;
+        let Setup { facts, pidfd, run_dir, listener, log_dir } = setup;
         let log = match (log_dir, facts.log.clone()) {
             (Some(directory), Some(facts)) => Some(Log::new(directory, facts)?),
             _ => None,
@@ -136,7 +136,7 @@ impl Keep {
             pidfd,
             run_dir,
             listener,
-            oom,
+            oom: None,
             link: Some(link),
             report: Some(report),
             assembler,
@@ -290,10 +290,10 @@ impl Keep {
 
     /// Everything the process has to say before its command runs.
     fn hear_process(&mut self) {
-        let mut buffer = [0; link::PACKET_BYTES];
         while let Some(link) = &self.link {
-            match socket::receive(link, &mut buffer, RecvFlags::DONTWAIT) {
-                Ok(packet) => match buffer[..packet.length].split_first() {
+            self.rested = false;
+            match socket::receive(link, &mut self.buffer, RecvFlags::DONTWAIT) {
+                Ok(packet) => match self.buffer[..packet.length].split_first() {
                     Some((&link::READY, [mask, ..])) => self.take_streams(*mask, packet.descriptors),
                     Some((&link::SETBACK, setback)) => self.fail(Setback::read(setback)),
                     Some(_) => {}
@@ -315,16 +315,13 @@ impl Keep {
     }
 
     fn hear_assembler(&mut self) {
-        let mut buffer = [0; link::PACKET_BYTES];
         let Some(report) = &self.report else { return };
-        let setback = match socket::receive(report, &mut buffer, RecvFlags::DONTWAIT) {
-            Ok(packet) if packet.length > 1 => Some(Setback::read(&buffer[1..packet.length])),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-            _ => None,
-        };
-        match setback {
-            Some(setback) => {
-                self.fail(setback);
+        self.rested = false;
+        let Ok(packet) = socket::receive(report, &mut self.buffer, RecvFlags::DONTWAIT) else { return };
+        match self.buffer[..packet.length].split_first() {
+            Some((&link::COUNTER, _)) => self.oom = packet.descriptors.into_iter().next(),
+            Some((_, setback)) => {
+                self.fail(Setback::read(setback));
                 self.kill();
             }
             None => {

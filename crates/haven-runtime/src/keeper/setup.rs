@@ -15,8 +15,6 @@ pub(crate) struct Facts {
     /// Names in the run directory.
     pub(crate) exit_name: String,
     pub(crate) socket_name: String,
-    /// Whether a descriptor of the control group's out-of-memory counter came along.
-    pub(crate) counts_oom: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,7 +32,6 @@ pub(crate) struct Setup {
     pub(crate) run_dir: OwnedFd,
     pub(crate) listener: OwnedFd,
     pub(crate) log_dir: Option<OwnedFd>,
-    pub(crate) oom: Option<OwnedFd>,
 }
 
 /// The longest packet it takes.
@@ -45,7 +42,6 @@ impl Setup {
         let mut descriptors: Vec<BorrowedFd<'_>> =
             vec![self.pidfd.as_fd(), self.run_dir.as_fd(), self.listener.as_fd()];
         descriptors.extend(self.log_dir.as_ref().map(AsFd::as_fd));
-        descriptors.extend(self.oom.as_ref().map(AsFd::as_fd));
         socket::send(report, &serde_json::to_vec(&self.facts)?, &descriptors)
     }
 
@@ -56,7 +52,6 @@ impl Setup {
         let mut next = || descriptors.next().ok_or_else(missing);
         let (pidfd, run_dir, listener) = (next()?, next()?, next()?);
         let log_dir = facts.log.is_some().then(&mut next).transpose()?;
-        let oom = facts.counts_oom.then(&mut next).transpose()?;
-        Ok(Self { facts, pidfd, run_dir, listener, log_dir, oom })
+        Ok(Self { facts, pidfd, run_dir, listener, log_dir })
     }
 }

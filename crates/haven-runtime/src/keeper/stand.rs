@@ -3,54 +3,59 @@
 use super::serve::Keep;
 use super::setup::Setup;
 use crate::assembler;
+use crate::machine::Machine;
 use crate::setback::{Blame, Setback};
-use crate::spawner::refuse;
+use crate::spawner::{Request, refuse};
 use haven_sys::process::SingleThread;
 use haven_sys::{descriptor, process, signal, socket};
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, WaitOptions};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What a keeper is to have made.
 #[derive(Debug)]
-pub(crate) enum Order {
-    /// `ruleset`: Landlock's, when the process is to enter one.
-    Launch {
-        plan: OwnedFd,
-        ruleset: Option<OwnedFd>,
+pub(crate) enum Asked {
+    Now(Request),
+    /// It is told on this channel; `container`: it will be one, whose first process can be made meanwhile.
+    Later {
+        channel: OwnedFd,
+        container: bool,
     },
-    Exec {
-        plan: OwnedFd,
-        target: OwnedFd,
-    },
+}
+
+impl Asked {
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Self::Now(request) => request.descriptors(),
+            Self::Later { channel, .. } => vec![channel.as_fd()],
+        }
+    }
 }
 
 /// A keeper's whole life, in a process just forked; gives its exit status.
 ///
 /// The plan is read by the assembler, a child that ends when everything is made: what reading it costs in memory goes
 /// with it.
-pub(crate) fn stand(proof: &SingleThread, connection: OwnedFd, order: Order) -> i32 {
-    match begin(proof, &connection, order) {
+pub(crate) fn stand(proof: &SingleThread, machine: &Machine, asked: Asked) -> i32 {
+    match begin(proof, machine, &asked) {
         Ok((assembler, link, report)) => {
-            drop(connection);
+            drop(asked);
             match descriptor::keep_only([link, report]) {
                 Ok([link, report]) => keep(assembler, link, report),
                 Err(_) => 1,
             }
         }
         Err(error) => {
-            refuse(&connection, &Setback::host("cannot begin to keep a container", error));
+            if let Asked::Now(request) = &asked {
+                refuse(&request.connection, &Setback::host("cannot begin to keep a container", error));
+            }
             1
         }
     }
 }
 
 /// Forks the assembler; gives it and the two sockets to hear from the process and from it.
-fn begin(
-    proof: &SingleThread,
-    connection: &OwnedFd,
-    order: Order,
-) -> std::io::Result<(Pid, OwnedFd, OwnedFd)> {
+fn begin(proof: &SingleThread, machine: &Machine, asked: &Asked) -> std::io::Result<(Pid, OwnedFd, OwnedFd)> {
     rustix::process::setsid()?;
     rustix::thread::set_name(c"haven-keeper")?;
     signal::keep_ended_children()?;
@@ -58,10 +63,8 @@ fn begin(
     signal::ignore(signal::TERM)?;
     let (link, their_link) = socket::pair()?;
     let (report, their_report) = socket::pair()?;
-    let assembler = process::fork(proof, || {
-        let ends = assembler::Ends { connection, link: their_link, report: their_report };
-        assembler::run(proof, ends, order)
-    })?;
+    let assembler =
+        process::fork(proof, || assembler::run(proof, machine, their_link, &their_report, asked))?;
     Ok((assembler, link, report))
 }
 

@@ -45,8 +45,9 @@ pub struct Execed {
     pub keeper: Keeper,
 }
 
-/// How long a spawner may take to answer; a launch does nothing that waits for anybody.
+/// How long starting a spawner may take, and how long one just executed may take to answer.
 const STARTING: Duration = Duration::from_secs(10);
+const ANSWERING: Duration = Duration::from_millis(500);
 
 impl Spawner {
     /// Finds the spawner of `run_root` or starts one: `program` is executed, as a sealed copy, with the arguments
@@ -137,13 +138,34 @@ impl Spawner {
         }
     }
 
-    /// Starts a spawner and waits until it answers. When two callers start one at once, one of them ends by itself.
+    /// Starts a spawner and waits until it answers. When two callers start one at once, one of them ends by itself; one
+    /// that met the lock of a spawner just ending is started again.
     fn start(&self) -> Outcome<()> {
         let about = || format!("cannot start the spawner from `{}`", self.program.display());
         let failed = |error| Failure::host(about()).because(error);
         let mut program = File::open(&self.program).map_err(failed)?;
         let copy = memfd::sealed_program("haven", &mut program).map_err(failed)?;
-        let output = Command::new(format!("/proc/self/fd/{}", copy.as_raw_fd()))
+        let begun = Instant::now();
+        loop {
+            self.execute(&copy).map_err(|failure| failure.context(about()))?;
+            let executed = Instant::now();
+            while executed.elapsed() < ANSWERING {
+                match self.version() {
+                    Ok(VERSION) => return Ok(()),
+                    Ok(other) => {
+                        return Err(Failure::internal(format!(
+                            "the spawner just started speaks version {other} and not {VERSION}"
+                        )));
+                    }
+                    Err(failure) if begun.elapsed() > STARTING => return Err(failure.context(about())),
+                    Err(_) => std::thread::sleep(Duration::from_millis(2)),
+                }
+            }
+        }
+    }
+
+    fn execute(&self, program: &OwnedFd) -> Outcome<()> {
+        let output = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
             .arg0("haven")
             .arg("spawner")
             .arg("--run-dir")
@@ -154,24 +176,12 @@ impl Spawner {
             .env_clear()
             .current_dir("/")
             .output()
-            .map_err(failed)?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(Failure::host(about()).because(format!("{} ({})", said, output.status)));
+            .map_err(|error| Failure::host("cannot execute its sealed copy").because(error))?;
+        if output.status.success() {
+            return Ok(());
         }
-        let begun = Instant::now();
-        loop {
-            match self.version() {
-                Ok(VERSION) => return Ok(()),
-                Ok(other) => {
-                    return Err(Failure::internal(format!(
-                        "the spawner just started speaks version {other} and not {VERSION}"
-                    )));
-                }
-                Err(failure) if begun.elapsed() > STARTING => return Err(failure.context(about())),
-                Err(_) => std::thread::sleep(Duration::from_millis(2)),
-            }
-        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(Failure::host("it ended at once").because(format!("{said} ({})", output.status)))
     }
 }
 

@@ -12,10 +12,14 @@
 //! This module is both sides: [`Spawner`] is the client.
 
 mod client;
+mod favour;
 mod protocol;
+mod request;
 mod server;
+mod standby;
 
 pub(crate) use protocol::DONE;
+pub(crate) use request::{Order, Request};
 pub(crate) use server::{refuse, reply};
 
 pub use client::{Execed, Launched, Spawner};

@@ -3,13 +3,17 @@
 //! It never waits for a client and never does a container's work: a request is read when it is there, and the keeper
 //! forked for it takes over its connection. Ended keepers vanish by themselves.
 
-use super::protocol::{DONE, EXEC, FAILED, HELLO, LAUNCH, PACKET_BYTES, RETIRE, SOCKET, VERSION};
-use crate::keeper;
+use super::favour;
+use super::protocol::{DONE, FAILED, HELLO, RETIRE, SOCKET, VERSION};
+use super::request::{Order, Request};
+use super::standby::Standby;
+use crate::keeper::{self, Asked};
+use crate::machine::Machine;
 use crate::setback::Setback;
 use haven_spec::{Failure, Outcome};
 use haven_sys::process::SingleThread;
 use haven_sys::{descriptor, process, signal, socket};
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::net::{RecvFlags, SendFlags};
 use std::ffi::OsString;
@@ -35,10 +39,12 @@ pub fn run_spawner(arguments: impl IntoIterator<Item = OsString>) -> Outcome<()>
         .map_err(|error| host(&format!("listen at `{}`", path.display()), error))?;
     process::fork(&proof, || {
         let proof = &proof;
-        match prepare(&lock, &listener) {
-            Ok(()) => serve(proof, &listener, &path),
-            Err(_) => 1,
+        if prepare(&lock, &listener).is_err() {
+            return 1;
         }
+        let machine = Machine::look();
+        let _favoured = favour::moves(&machine);
+        serve(proof, &machine, &listener, &path)
     })
     .map_err(|error| host("fork the spawner", error))?;
     Ok(())
@@ -91,15 +97,22 @@ fn prepare(lock: &OwnedFd, listener: &OwnedFd) -> std::io::Result<()> {
     process::forbid_inspection()
 }
 
-fn serve(proof: &SingleThread, listener: &OwnedFd, path: &Path) -> i32 {
+fn serve(proof: &SingleThread, machine: &Machine, listener: &OwnedFd, path: &Path) -> i32 {
     let mut waiting: Vec<OwnedFd> = Vec::new();
+    let mut standby = Standby::new();
     loop {
         let ready: Vec<bool> = {
             let mut polled: Vec<PollFd<'_>> = std::iter::once(listener.as_fd())
                 .chain(waiting.iter().map(AsFd::as_fd))
                 .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
                 .collect();
-            match rustix::event::poll(&mut polled, None) {
+            let patience = standby.patience().and_then(|time| Timespec::try_from(time).ok());
+            match rustix::event::poll(&mut polled, patience.as_ref()) {
+                Ok(0) => {
+                    drop(polled);
+                    standby.replenish(proof, machine);
+                    continue;
+                }
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(_) => return 1,
             }
@@ -108,7 +121,7 @@ fn serve(proof: &SingleThread, listener: &OwnedFd, path: &Path) -> i32 {
         for index in (0..waiting.len()).rev() {
             if ready.get(index + 1).copied().unwrap_or(false) {
                 let connection = waiting.swap_remove(index);
-                if answer(proof, connection) == After::Retire {
+                if answer(proof, machine, &mut standby, connection) == After::Retire {
                     let _gone = rustix::fs::unlink(path);
                     return 0;
                 }
@@ -131,41 +144,44 @@ enum After {
     Retire,
 }
 
-/// Answers the request on `connection`, or has a forked keeper answer it.
-fn answer(proof: &SingleThread, connection: OwnedFd) -> After {
-    let mut buffer = [0; PACKET_BYTES];
-    let Ok(packet) = socket::receive(&connection, &mut buffer, RecvFlags::DONTWAIT) else {
+/// Answers the request on `connection`, or has a keeper answer it.
+fn answer(proof: &SingleThread, machine: &Machine, standby: &mut Standby, connection: OwnedFd) -> After {
+    let mut kind = [0; 8];
+    let Ok(packet) = socket::receive(&connection, &mut kind, RecvFlags::DONTWAIT) else {
         return After::GoOn;
     };
-    let mut descriptors = packet.descriptors.into_iter();
-    match (buffer[..packet.length].first(), descriptors.next(), descriptors.next()) {
-        (Some(&HELLO), None, None) => {
+    match kind[..packet.length].first() {
+        Some(&HELLO) => {
             let mut hello = vec![DONE];
             hello.extend_from_slice(&VERSION.to_ne_bytes());
             hello.extend_from_slice(env!("CARGO_PKG_VERSION").as_bytes());
             reply(&connection, &hello, &[]);
         }
-        (Some(&RETIRE), None, None) => {
+        Some(&RETIRE) => {
             reply(&connection, &[DONE], &[]);
             return After::Retire;
         }
-        (Some(&LAUNCH), Some(plan), ruleset) => {
-            fork_keeper(proof, connection, keeper::Order::Launch { plan, ruleset });
-        }
-        (Some(&EXEC), Some(plan), Some(target)) => {
-            fork_keeper(proof, connection, keeper::Order::Exec { plan, target });
-        }
-        (None, ..) => {}
-        _ => {
-            refuse(&connection, &Setback::from(Failure::internal("the spawner was asked something unknown")))
-        }
+        Some(kind) => match Order::read(*kind, packet.descriptors) {
+            Some(order) => {
+                if let Some(request) = standby.serve(Request { connection, order }) {
+                    fork_keeper(proof, machine, request);
+                }
+            }
+            None => {
+                refuse(
+                    &connection,
+                    &Setback::from(Failure::internal("the spawner was asked something unknown")),
+                );
+            }
+        },
+        None => {}
     }
     After::GoOn
 }
 
-fn fork_keeper(proof: &SingleThread, connection: OwnedFd, order: keeper::Order) {
-    let second = connection.try_clone();
-    let forked = process::fork(proof, move || keeper::stand(proof, connection, order));
+fn fork_keeper(proof: &SingleThread, machine: &Machine, request: Request) {
+    let second = request.connection.try_clone();
+    let forked = process::fork(proof, || keeper::stand(proof, machine, Asked::Now(request)));
     if let (Err(error), Ok(connection)) = (forked, second) {
         refuse(&connection, &Setback::host("cannot fork a keeper", error));
     }
