@@ -1,7 +1,15 @@
 //! Measures what a container costs: launch to exit, an additional process, memory of a keeper, log throughput.
 //!
-//! `measure [spawner …]`: plays the spawner for itself. Needs root and `/bin/busybox`; everything happens in a
-//! directory of its own and is removed. Numbers are microseconds, of as many runs as `MEASURE_RUNS` says (200).
+//! Plays the spawner for itself. Needs root and `/bin/busybox`; everything happens in directories of its own below
+//! `/tmp` and `/dev/shm`, and is removed. Numbers are microseconds. Arguments: a number of runs (200), and any of
+//!
+//! - `short`: only launch to exit
+//! - `warm`: without the pauses that let what the kernel batches grow cold
+//! - `no-group`: without control groups
+//! - `real-time`: groups have a share of real time, for running this at real-time priority (`chrt -f 10`), where the
+//!   machine's other load doesn't count
+//! - `durable`: overlays that wait for the disk
+//! - `maps`: also show one keeper's memory
 
 #![expect(
     clippy::print_stdout,
@@ -21,24 +29,25 @@ use std::time::{Duration, Instant};
 
 fn main() {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|word| word == "spawner") {
-        haven_runtime::run_spawner(arguments).unwrap();
+    if std::env::args().nth(1).is_some_and(|word| word == "spawner") {
+        haven_runtime::run_spawner(arguments.by_ref().skip(1)).unwrap();
         return;
     }
-    let runs: usize = std::env::var("MEASURE_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
-    let top = std::env::temp_dir().join(format!("haven-measure-{}", std::process::id()));
+    let options: Vec<String> = arguments.map(|word| word.into_string().unwrap()).collect();
+    let runs = options.iter().find_map(|option| option.parse().ok()).unwrap_or(200);
+    let top = Path::new("/tmp").join(format!("haven-measure-{}", std::process::id()));
     let run = Path::new("/dev/shm").join(format!("haven-measure-{}", std::process::id()));
     std::fs::create_dir_all(&run).unwrap();
     std::fs::create_dir_all(&top).unwrap();
     make_image(&top.join("image"));
-    if std::env::var_os("MEASURE_RT").is_some() {
+    if options.iter().any(|option| option == "real-time") {
         std::fs::create_dir_all("/sys/fs/cgroup/cpu/haven-measure").unwrap();
         std::fs::write("/sys/fs/cgroup/cpu/haven-measure/cpu.rt_runtime_us", "500000").unwrap();
     }
     let spawner = Spawner::connect_or_start(&run, Path::new("/proc/self/exe")).unwrap();
-    let bench = Bench { top, run, spawner };
+    let bench = Bench { top, run, spawner, options };
     bench.run_to_exit(runs);
-    if std::env::var_os("MEASURE_SHORT").is_some() {
+    if bench.wants("short") {
         bench.finish();
         return;
     }
@@ -54,9 +63,21 @@ struct Bench {
     /// On a tmpfs, as `/run` is.
     run: PathBuf,
     spawner: Spawner,
+    options: Vec<String>,
 }
 
 impl Bench {
+    fn wants(&self, option: &str) -> bool {
+        self.options.iter().any(|given| given == option)
+    }
+
+    /// Long enough for what the kernel batches to be cold again, as for a user who types.
+    fn pause(&self) {
+        if !self.wants("warm") {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     fn finish(&self) {
         self.spawner.retire().unwrap();
         std::fs::remove_dir_all(&self.top).unwrap();
@@ -77,8 +98,7 @@ impl Bench {
             devices: cgroup::default_device_rules(),
             pids: Some(Pids { limit: Some(4096) }),
             // A real-time process may only enter a group that has a share of real time.
-            cpu: std::env::var_os("MEASURE_RT")
-                .map(|_| Cpu { realtime_runtime: Some(400_000), ..Cpu::default() }),
+            cpu: self.wants("real-time").then(|| Cpu { realtime_runtime: Some(400_000), ..Cpu::default() }),
             ..Resources::default()
         });
         Launch {
@@ -102,11 +122,11 @@ impl Bench {
                 lowers: vec![self.top.join("image")],
                 upper: base.join("upper"),
                 work: base.join("work"),
-                volatile: std::env::var_os("MEASURE_DURABLE").is_none(),
+                volatile: !self.wants("durable"),
             },
             id_range: Some(IdRange { first: 1_000_000, count: 65_536 }),
             run_dir,
-            cgroup: if std::env::var_os("MEASURE_NO_GROUP").is_some() {
+            cgroup: if self.wants("no-group") {
                 String::new()
             } else {
                 format!("/haven-measure/{id}-{}", std::process::id())
@@ -155,7 +175,7 @@ impl Bench {
             exits.push(ended - started);
             wholes.push(ended);
             self.discard(&launch);
-            pause();
+            self.pause();
         }
         show("launch to exit", &mut wholes);
         show("  launch returns", &mut launches);
@@ -188,7 +208,7 @@ impl Bench {
             execed.keeper.start().unwrap();
             ended.wait().unwrap();
             times.push(begun.elapsed());
-            pause();
+            self.pause();
         }
         show("exec to exit", &mut times);
         rustix::process::pidfd_send_signal(&launched.pidfd, rustix::process::Signal::KILL).unwrap();
@@ -210,7 +230,7 @@ impl Bench {
         std::thread::sleep(Duration::from_millis(1500));
         let keepers: Vec<u64> = running.iter().map(|launched| pss_kib(parent_of(launched.pid))).collect();
         println!("keeper PSS: {} KiB mean of 20", keepers.iter().sum::<u64>() / 20);
-        if std::env::var_os("MEASURE_MAPS").is_some() {
+        if self.wants("maps") {
             println!(
                 "{}",
                 std::fs::read_to_string(format!("/proc/{}/smaps", parent_of(running[0].pid))).unwrap()
@@ -279,13 +299,6 @@ impl Bench {
         let rate =
             f64::from(u32::try_from(runs / threads * threads).unwrap()) / begun.elapsed().as_secs_f64();
         println!("{threads} at a time: {rate:.0} per second");
-    }
-}
-
-/// Long enough for what the kernel batches to be cold again, as for a user who types.
-fn pause() {
-    if std::env::var_os("MEASURE_WARM").is_none() {
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
