@@ -56,8 +56,17 @@ pub fn pass_on(kept: &[OwnedFd]) -> io::Result<()> {
     close_on_exec_from(top.unsigned_abs())
 }
 
-/// A copy of the descriptor with this number, which this process was started with.
+/// A copy of the descriptor with this number that this process was started with. One it opened itself is none: those
+/// close on exec, and what came over an exec doesn't.
 pub fn copy_inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: only asks for a flag; a number that isn't open is an error.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    if flags < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if flags & libc::FD_CLOEXEC != 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
     // SAFETY: makes a new descriptor; the number is only read, and one that isn't open is an error.
     let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
     if copy < 0 {

@@ -22,6 +22,7 @@ use haven_sys::{process, signal, socket};
 use rustix::fs::Mode;
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The first byte of the assembler's first word: the process exists; its number follows.
@@ -32,7 +33,8 @@ const MADE: u8 = 0x40;
 pub(crate) struct Making {
     pub(crate) pid: Pid,
     pub(crate) pidfd: OwnedFd,
-    assembler: Pid,
+    /// `None`: it has ended and was waited for.
+    assembler: Cell<Option<Pid>>,
     link: OwnedFd,
     report: OwnedFd,
 }
@@ -102,7 +104,7 @@ fn begin(proof: &SingleThread, assemble: impl FnOnce(&OwnedFd, OwnedFd) -> Step<
         Err(error) => Err(Setback::host("cannot hear from the process that puts containers together", error)),
     };
     match made {
-        Ok((pid, pidfd)) => Ok(Making { pid, pidfd, assembler, link, report }),
+        Ok((pid, pidfd)) => Ok(Making { pid, pidfd, assembler: Cell::new(Some(assembler)), link, report }),
         Err(setback) => {
             reap(assembler);
             Err(setback.into_failure())
@@ -182,7 +184,7 @@ impl Making {
             .map_err(|error| Setback::host("cannot hear from the process", error).into_failure())?;
         let told = match buffer[..packet.length].split_first() {
             Some((&link::READY, mask)) => {
-                reap(self.assembler);
+                self.reap_assembler();
                 let terminal = mask.first().is_some_and(|mask| mask & link::HAS_TERMINAL != 0);
                 return Ok(packet.descriptors.into_iter().next().filter(|_| terminal));
             }
@@ -192,8 +194,14 @@ impl Making {
                 Setback::new(Blame::Host, "the container's first process ended before it was ready")
             }),
         };
-        reap(self.assembler);
+        self.reap_assembler();
         Err(told.into_failure())
+    }
+
+    fn reap_assembler(&self) {
+        if let Some(assembler) = self.assembler.take() {
+            reap(assembler);
+        }
     }
 
     fn assembler_failed(&self) -> Option<Setback> {
@@ -213,10 +221,12 @@ impl Making {
     /// Ends what was made.
     pub(crate) fn abandon(self) {
         let _gone = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
-        let Self { pid, assembler, report, link, .. } = self;
-        drop((report, link));
-        reap(assembler);
-        reap(pid);
+        if let Some(assembler) = self.assembler.get() {
+            // Not waited for yet, so the number is still its own.
+            let _gone = rustix::process::kill_process(assembler, Signal::KILL);
+        }
+        self.reap_assembler();
+        reap(self.pid);
     }
 }
 

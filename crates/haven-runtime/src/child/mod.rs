@@ -110,6 +110,8 @@ fn become_container(
         independent.is_none() && plan.sysctls.keys().any(|name| name.starts_with("net"));
     if !waits_for_interfaces {
         sysctl::write(made.proc.as_ref(), &plan.sysctls)?;
+        // Now, and not when it starts: its maker's caller waits until nobody has the caller's pipes open any more.
+        streams.take_over()?;
     }
     outer.send(link)?;
     let mut gate = if independent.is_none() { Gate::Closed } else { Gate::Open };
@@ -169,6 +171,9 @@ fn join_container(
     drop(root);
     command::enter_directory(&plan.process.cwd)?;
     let command = command::find(&plan.process, &user)?;
+    if inherited {
+        streams.take_over()?;
+    }
     outer.send(link)?;
     let independent = plan.independent.as_ref();
     let start = Start {
@@ -268,7 +273,9 @@ impl Start<'_> {
     }
 
     fn become_command(&self, link: &OwnedFd) -> Step<Infallible> {
-        self.streams.take_over()?;
+        if self.independent.is_none() {
+            self.streams.take_over()?;
+        }
         confine::limit(&self.process.rlimits)?;
         rustix::process::umask(Mode::from_raw_mode(self.process.umask.unwrap_or(0o022)));
         let keeper = self.independent.is_none().then_some(link);

@@ -37,8 +37,9 @@ pub(super) fn exec(call: &Call, given: &Arguments) -> Outcome<u8> {
         .linux
         .as_ref()
         .is_some_and(|linux| linux.namespaces.iter().any(|one| one.kind == NamespaceType::User));
+    // Said aloud when the container was created; who runs a command in it wants that command's words only.
     for warning in clamp_process(&mut process, own_users, Permitted::here()) {
-        call.log.warn(&warning);
+        call.log.debug(&warning);
     }
     let detach = given.has("detach");
     let console = given.value("console-socket").map(ConsoleSocket::connect).transpose()?;

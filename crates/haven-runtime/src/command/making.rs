@@ -257,7 +257,8 @@ fn make(call: &Call, wish: Wish) -> Outcome<Made> {
     let proof =
         SingleThread::prove().map_err(|error| Failure::internal("cannot make processes").because(error))?;
     let place = call.store.create(&wish.record.id)?;
-    let group = match make_group(call, &wish) {
+    // The record first: it says where to look for what a killed maker leaves.
+    let group = match place.write(&wish.record).and_then(|()| make_group(call, &wish)) {
         Ok(group) => group,
         Err(failure) => {
             place.remove()?;

@@ -107,7 +107,8 @@ impl Plan {
             readonly_rootfs: spec.root.as_ref().is_some_and(|root| root.readonly),
             root_propagation: mount::propagation(&linux.rootfs_propagation)?,
             mounts,
-            devices: linux.devices,
+            // The host's multiplexer of terminals is never wanted: `/dev/ptmx` is a link to the container's own.
+            devices: linux.devices.into_iter().filter(|device| device.path != "/dev/ptmx").collect(),
             masked_paths: linux.masked_paths,
             readonly_paths: linux.readonly_paths,
             sysctls: linux.sysctl,
