@@ -22,17 +22,18 @@ pub(super) struct Baggage {
 impl Baggage {
     /// Takes it out of the parcels; gives the rest.
     pub(super) fn unpack(parcels: Vec<Parcel>) -> (Self, Vec<Parcel>) {
-        let mut baggage = Self { start: None, preserved: Vec::new() };
+        let mut start = None;
+        let mut preserved: Vec<Parcel> = Vec::new();
         let mut rest = Vec::with_capacity(parcels.len());
         for parcel in parcels {
             match parcel.tag {
-                START => baggage.start = Some(parcel.content),
-                // They are sent in order.
-                FIRST_PRESERVED..FIRST_MOUNT => baggage.preserved.push(parcel.content),
+                START => start = Some(parcel.content),
+                FIRST_PRESERVED..FIRST_MOUNT => preserved.push(parcel),
                 _ => rest.push(parcel),
             }
         }
-        (baggage, rest)
+        preserved.sort_by_key(|parcel| parcel.tag);
+        (Self { start, preserved: preserved.into_iter().map(|parcel| parcel.content).collect() }, rest)
     }
 
     /// Waits until somebody who may says to start; gives the connection, on which a failure can be told. It closes by
