@@ -90,13 +90,21 @@ fn failed(what: &str) -> impl Fn(redb::Error) -> Failure {
 
 impl Records {
     pub(crate) fn open(path: &Path) -> Outcome<Self> {
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        let database = builder.create(path).map_err(|error| {
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             Failure::host(format!("cannot open the state database `{}`", path.display()))
                 .because(error)
                 .hint("another daemon may be using this data directory; give each its own --data-root")
-        })?;
+        };
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_BYTES);
+        if !path.exists() {
+            // Made under another name: a file that a kill left half made could not be opened again.
+            let new = path.with_extension("new");
+            drop(std::fs::remove_file(&new));
+            drop(builder.create(&new).map_err(|error| failed(error.into()))?);
+            std::fs::rename(&new, path).map_err(|error| failed(error.into()))?;
+        }
+        let database = builder.create(path).map_err(|error| failed(error.into()))?;
         let records = Self { database };
         records.write(Write::Durable, |_| Ok(()))?;
         Ok(records)
