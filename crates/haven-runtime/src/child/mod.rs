@@ -110,6 +110,8 @@ fn become_container(
         independent.is_none() && plan.sysctls.keys().any(|name| name.starts_with("net"));
     if !waits_for_interfaces {
         sysctl::write(made.proc.as_ref(), &plan.sysctls)?;
+    }
+    if inherited {
         // Now, and not when it starts: its maker's caller waits until nobody has the caller's pipes open any more.
         streams.take_over()?;
     }
