@@ -26,6 +26,7 @@ mod machine;
 mod plan;
 mod setback;
 mod spawner;
+mod warnings;
 
 pub use assembler::mount_rootfs;
 pub use command::oci_command;
@@ -37,3 +38,4 @@ pub use keeper::{
 pub use launch::{ExecRequest, IdRange, Launch, LogTarget, RootFs, StdinMode};
 pub use setback::CommandError;
 pub use spawner::{Execed, Launched, Spawner, run_spawner};
+pub use warnings::read_warnings;

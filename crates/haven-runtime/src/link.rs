@@ -36,9 +36,6 @@ pub(crate) const PACKET_BYTES: usize = 8 * 1024;
 /// Parcels in one packet.
 const PARCELS_AT_ONCE: usize = 32;
 
-/// The longest packet from the assembler to the process.
-const FEED_BYTES: usize = 128;
-
 pub(crate) fn send_setback(link: &OwnedFd, setback: &Setback) {
     let mut packet = vec![SETBACK];
     packet.extend_from_slice(&setback.write());
@@ -99,13 +96,14 @@ pub(crate) fn receive_parcels(feed: &OwnedFd) -> Step<Vec<Parcel>> {
 
 /// Waits for the next word.
 pub(crate) fn receive(feed: &OwnedFd) -> Step<Message> {
-    let mut buffer = [0; FEED_BYTES];
+    let mut buffer = [0; PACKET_BYTES];
     let packet = socket::receive(feed, &mut buffer, RecvFlags::empty()).map_err(|error| {
         Setback::host("cannot hear from the process that puts containers together", error)
     })?;
     let mut descriptors = packet.descriptors.into_iter();
     match buffer[..packet.length].split_first() {
         Some((&PLAN, _)) => descriptors.next().map(Message::Plan).ok_or_else(out_of_order),
+        Some((&SETBACK, setback)) => Err(Setback::read(setback)),
         Some((&COMPLETE, _)) => Ok(Message::Complete),
         Some((&GROUPED, _)) => Ok(Message::Grouped),
         Some((&PARCELS, body)) => {

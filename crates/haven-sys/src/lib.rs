@@ -17,6 +17,7 @@ pub mod process;
 pub mod region;
 pub mod rlimit;
 pub mod root;
+pub mod scheduling;
 pub mod signal;
 pub mod socket;
 

@@ -90,16 +90,20 @@ impl Assembly<'_> {
         // Being born into a group needs the group first; where that isn't possible it is made while the process works.
         let born = !plan.cgroup.is_empty() && self.machine.groups()?.version() == Version::Unified;
         let group = if born { Some(make_group(self.machine, &plan)?) } else { None };
-        let usual = plan.namespaces.joined().is_empty() && plan.namespaces.new_at_clone() == USUAL && !born;
+        let usual = plan.namespaces.joined().is_empty()
+            && plan.namespaces.new_at_clone() == USUAL
+            && !plan.namespaces.is_new(NamespaceType::Time)
+            && !born;
+        begin_time(self.proof, &plan)?;
         let made = match self.made {
             Some(made) if usual => made,
             other => {
                 if let Some(unusable) = other {
                     unusable.kill();
                 }
-                let birthplace = group.as_ref().and_then(Group::birthplace);
+                let birthplace = group.as_ref().and_then(|(group, _)| group.birthplace());
                 make(self.proof, self.machine, plan.namespaces.new_at_clone(), birthplace, copy(&self.link)?)
-                    .inspect_err(|_| discard_group(group.as_ref()))?
+                    .inspect_err(|_| discard_group(group.as_ref().map(|(group, _)| group)))?
             }
         };
         // The process has its own; its end would not be noticed while there is another.
@@ -132,14 +136,16 @@ impl Assembly<'_> {
 
             let ruleset = self.ruleset.map(copy).transpose()?;
             let extra = ruleset.map(|content| Parcel { tag: mounts::LANDLOCK, content });
-            let layers =
+            let given =
                 hand_over(self.proof, made.pid, &plan, self.plan, &made.feed, extra.into_iter().collect())?;
+            let mut warnings = given.warnings;
             let group = match group {
                 None if plan.cgroup.is_empty() => None,
                 None => Some(make_group(self.machine, &plan)?),
                 early => early,
             };
-            if let Some(group) = &group {
+            if let Some((group, said)) = &group {
+                warnings.extend_from_slice(said);
                 let joined = if born { group.attach_v1(made.pid) } else { group.attach(made.pid) };
                 joined.inspect_err(|_| discard_group(Some(group)))?;
                 if let Some(counter) = group.open_oom_counter()? {
@@ -147,14 +153,20 @@ impl Assembly<'_> {
                         .map_err(|error| Setback::host("cannot tell the keeper", error))?;
                 }
             }
+            crate::warnings::write(&plan.run_dir, &warnings)?;
             tell_grouped(&made.feed)?;
-            if layers.is_some() {
+            if given.layers.is_some() {
                 // Letting go of the layers holds the kernel's lock on all mounts, which the process needs now.
                 std::thread::sleep(MOUNTING);
             }
             Ok(())
         };
-        work().inspect_err(|_| made.kill())
+        let done = work();
+        if done.is_err() && !progress.answered {
+            // Later it is the keeper's to end, once it knows why.
+            made.kill();
+        }
+        done
     }
 }
 
@@ -180,7 +192,7 @@ pub(super) fn prepare(process: Pid, plan: &Plan) -> Step<()> {
         idmap::write(pid, "uid_map", &plan.uid_map)?;
         idmap::write(pid, "gid_map", &plan.gid_map)?;
     }
-    if let Some(adjustment) = plan.process.oom_score_adj {
+    if let Some(adjustment) = super::score(&plan.process, plan.independent.is_none()) {
         write_proc(pid, "oom_score_adj", &adjustment.to_string()).map_err(|setback| {
             setback.hint("lowering the score below this process's own needs CAP_SYS_RESOURCE")
         })?;
@@ -202,8 +214,14 @@ pub(super) fn tell_grouped(feed: &OwnedFd) -> Step<()> {
         .map_err(|error| Setback::host("cannot tell the container's first process", error))
 }
 
-/// Gives the process its plan and, one after the other, everything it is to mount. The layers that come back may go
-/// once there is time for that, which the kernel needs for it.
+/// What is left after everything was handed over.
+pub(super) struct HandedOver {
+    /// They may go once there is time for that, which the kernel needs for it.
+    layers: Option<rootfs::Layers>,
+    warnings: Vec<String>,
+}
+
+/// Gives the process its plan and, one after the other, everything it is to mount.
 pub(super) fn hand_over(
     proof: &SingleThread,
     process: Pid,
@@ -211,7 +229,7 @@ pub(super) fn hand_over(
     plan_file: &OwnedFd,
     feed: &OwnedFd,
     extra: Vec<Parcel>,
-) -> Step<Option<rootfs::Layers>> {
+) -> Step<HandedOver> {
     let pid = number(process);
     let told = |error| Setback::host("cannot tell the container's first process", error);
     socket::send(feed, &[link::PLAN], &[plan_file.as_fd()]).map_err(told)?;
@@ -222,21 +240,41 @@ pub(super) fn hand_over(
     link::send_parcels(feed, &[Parcel { tag: mounts::ROOT, content }]).map_err(told)?;
     let mut parcels = dev::assemble(plan)?;
     parcels.extend(extra);
-    parcels.extend(mounts::assemble(plan, users)?);
+    let mounts = mounts::assemble(proof, plan, users)?;
+    parcels.extend(mounts.parcels);
     link::send_parcels(feed, &parcels).map_err(told)?;
     socket::send(feed, &[link::COMPLETE], &[]).map_err(told)?;
-    Ok(layers)
+    Ok(HandedOver { layers, warnings: mounts.warnings })
 }
 
-fn make_group(machine: &Machine, plan: &Plan) -> Step<Group> {
-    let group = machine.groups()?.create(&GroupPath::parse(&plan.cgroup)?)?;
-    if let Some(resources) = &plan.resources
-        && let Err(failure) = group.apply(resources)
-    {
-        discard_group(Some(&group));
-        return Err(failure.into());
+/// A time namespace with its offsets, which the processes made from now on are born in. Offsets can only be set before
+/// anybody is.
+pub(super) fn begin_time(proof: &SingleThread, plan: &Plan) -> Step<()> {
+    if !plan.namespaces.is_new(NamespaceType::Time) {
+        return Ok(());
     }
-    Ok(group)
+    process::unshare(proof, NewNamespaces::TIME)
+        .map_err(|error| Setback::host("cannot make a time namespace", error))?;
+    let lines: String = plan
+        .time_offsets
+        .iter()
+        .map(|(clock, offset)| format!("{clock} {} {}\n", offset.secs, offset.nanosecs))
+        .collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    std::fs::write("/proc/self/timens_offsets", lines)
+        .map_err(|error| Setback::host("cannot offset the container's clocks", error))
+}
+
+/// The group, and what of its limits was left out.
+fn make_group(machine: &Machine, plan: &Plan) -> Step<(Group, Vec<String>)> {
+    let group = machine.groups()?.create(&GroupPath::parse(&plan.cgroup)?)?;
+    let warnings = match &plan.resources {
+        Some(resources) => group.apply(resources).inspect_err(|_| discard_group(Some(&group)))?,
+        None => Vec::new(),
+    };
+    Ok((group, warnings))
 }
 
 /// Takes back a group made for a container that won't be; one that has other processes stays.

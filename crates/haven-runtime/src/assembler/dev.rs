@@ -12,6 +12,7 @@ use crate::plan::{MountKind, MountPlan, Plan};
 use crate::setback::{Setback, Step};
 use haven_sys::mount::{self, FileSystem};
 use haven_sys::root::{FileKind, PathError, Root};
+use std::os::fd::OwnedFd;
 
 /// Nodes every container has; see the runtime specification's default devices.
 const NODES: [(&str, u32, u32); 6] =
@@ -66,8 +67,11 @@ pub(super) fn assemble(plan: &Plan) -> Step<Vec<Parcel>> {
         let Some(root) = &elsewhere else { continue };
         let name = index.to_string();
         make_node(plan, root, &name, device)?;
-        let content = mount::clone_tree(root, &name, false)
-            .map_err(|error| Setback::host(format!("cannot make the device `{}`", device.path), error))?;
+        let content = mount::clone_tree(root, &name, false).or_else(|error| {
+            // Before 6.15 nothing is copied from what is attached nowhere: the host's own node has to do.
+            host_node(device, root, &name)
+                .ok_or_else(|| Setback::host(format!("cannot make the device `{}`", device.path), error))
+        })?;
         let tag = u16::try_from(index).ok().and_then(|index| index.checked_add(FIRST_DEVICE));
         let tag = tag.ok_or_else(|| Setback::request("there are too many devices"))?;
         parcels.push(Parcel { tag, content });
@@ -131,6 +135,13 @@ fn scratch() -> Step<Root> {
     let mount =
         FileSystem::open("tmpfs").and_then(|fs| fs.mount(0)).map_err(|error| cannot_mount("tmpfs", error))?;
     Root::from_fd(mount).map_err(cannot_fill)
+}
+
+/// The host's node of this path, if it is the same device as the one made as `name`.
+fn host_node(device: &Device, made: &Root, name: &str) -> Option<OwnedFd> {
+    let node = mount::clone_tree(rustix::fs::CWD, &device.path, false).ok()?;
+    let (found, wanted) = (haven_sys::root::stat(&node).ok()?, made.lstat(name).ok()?);
+    (found.kind == wanted.kind && found.node == wanted.node).then_some(node)
 }
 
 fn make_node(plan: &Plan, root: &Root, path: &str, device: &Device) -> Step<()> {

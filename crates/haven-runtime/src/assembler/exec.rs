@@ -5,11 +5,11 @@
 //! the kernel would see a move into the group as one from outside of it.
 
 use super::container::{listen, open_directory};
-use super::{Progress, answer, number};
+use super::{Progress, answer, mounts, number};
 use crate::cgroup::{Group, GroupPath};
 use crate::child;
 use crate::keeper::setup::{Facts, Setup};
-use crate::link;
+use crate::link::{self, Parcel};
 use crate::machine::Machine;
 use crate::oci::NamespaceType;
 use crate::plan::{ExecPlan, namespace_flag};
@@ -39,6 +39,8 @@ impl Assembly<'_> {
         let run_dir = open_directory(&plan.run_dir)?;
         let socket_name = format!("exec-{}.sock", plan.exec_id);
         let listener = listen(&plan.run_dir.join(&socket_name))?;
+        // The host's files are out of reach once the container's namespaces are joined.
+        let label: Vec<Parcel> = mounts::label_parcel(&plan.process)?.into_iter().collect();
         let Entered { pid, pidfd, feed } = enter(self.proof, self.machine, &plan, self.target, self.link)?;
         let finish = || -> Step<()> {
             let setup = Setup {
@@ -56,7 +58,11 @@ impl Assembly<'_> {
             };
             setup.send(self.report).map_err(host("cannot tell the keeper"))?;
             answer(self.connection, number(pid), &[pidfd.as_fd()], progress);
-            socket::send(&feed, &[link::PLAN], &[self.plan.as_fd()]).map_err(host("cannot tell the process"))
+            let told = host("cannot tell the process");
+            socket::send(&feed, &[link::PLAN], &[self.plan.as_fd()])
+                .and_then(|()| link::send_parcels(&feed, &label))
+                .and_then(|()| socket::send(&feed, &[link::COMPLETE], &[]))
+                .map_err(told)
         };
         finish().inspect_err(|_| {
             let _gone = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
@@ -173,9 +179,11 @@ fn namespaces_of(pid: u32) -> Step<(NewNamespaces, Option<OwnedFd>)> {
 /// What the process inherits because it can't set it itself: its score for the out-of-memory killer, and hard limits
 /// above the present ones.
 fn inherit_limits(plan: &ExecPlan) -> Step<()> {
-    let score = plan.process.oom_score_adj.unwrap_or(0).to_string();
-    std::fs::write("/proc/self/oom_score_adj", &score)
-        .map_err(|error| Setback::host(format!("cannot set the out-of-memory score to {score}"), error))?;
+    if let Some(score) = super::score(&plan.process, plan.independent.is_none()) {
+        std::fs::write("/proc/self/oom_score_adj", score.to_string()).map_err(|error| {
+            Setback::host(format!("cannot set the out-of-memory score to {score}"), error)
+        })?;
+    }
     for limit in &plan.process.rlimits {
         let Some(resource) = rlimit::by_name(&limit.name) else { continue };
         let now = rustix::process::getrlimit(resource);

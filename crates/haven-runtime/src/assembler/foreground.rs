@@ -59,12 +59,14 @@ pub(crate) fn execute(
     preserved: Vec<OwnedFd>,
 ) -> Outcome<Making> {
     begin(proof, |report, link| {
+        let mut given: Vec<Parcel> = mounts::label_parcel(&plan.process)?.into_iter().collect();
+        given.extend(parcels_of(preserved));
         let entered = exec::enter(proof, &Machine::look(), plan, target, link)?;
         made(report, entered.pid, &entered.pidfd)?;
         let file = plan.to_memfd()?;
         let told = |error| Setback::host("cannot tell the process", error);
         socket::send(&entered.feed, &[link::PLAN], &[file.as_fd()]).map_err(told)?;
-        link::send_parcels(&entered.feed, &parcels_of(preserved)).map_err(told)?;
+        link::send_parcels(&entered.feed, &given).map_err(told)?;
         socket::send(&entered.feed, &[link::COMPLETE], &[]).map_err(told)
     })
 }
@@ -135,6 +137,7 @@ fn assemble(
     for (kind, path) in plan.namespaces.joined() {
         container::join(proof, *kind, path)?;
     }
+    container::begin_time(proof, &plan)?;
     let machine = Machine::look();
     let (feed, their_feed) = socket::pair().map_err(|error| Setback::host("cannot make a socket", error))?;
     let request = CloneRequest {

@@ -12,17 +12,20 @@ mod exec;
 pub(crate) mod foreground;
 mod idmap;
 pub(crate) mod mounts;
+mod older;
 mod rootfs;
 
 pub use rootfs::mount_rootfs;
 
 use crate::keeper::Asked;
-use crate::link;
+use crate::link::{self, Message, Parcel};
 use crate::machine::Machine;
+use crate::plan::ProcessPlan;
 use crate::setback::{Setback, Step};
 use crate::spawner::{self, Order, Request};
-use haven_sys::descriptor;
 use haven_sys::process::SingleThread;
+use haven_sys::{descriptor, process, socket};
+use rustix::process::WaitOptions;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How far things are: whom a failure is told depends on it.
@@ -102,6 +105,38 @@ fn answer(connection: &OwnedFd, pid: u32, descriptors: &[BorrowedFd<'_>], progre
     answer.extend_from_slice(&pid.to_ne_bytes());
     spawner::reply(connection, &answer, descriptors);
     progress.answered = true;
+}
+
+/// The score for the out-of-memory killer to be set. A process of the spawner's would inherit its protection, which is
+/// for Haven's own processes; one of the OCI command inherits what that was given.
+fn score(process: &ProcessPlan, kept: bool) -> Option<i32> {
+    let inherited = || std::fs::read_to_string("/proc/self/oom_score_adj").ok()?.trim().parse::<i32>().ok();
+    process.oom_score_adj.or_else(|| (kept && inherited()? < 0).then_some(0))
+}
+
+/// A mount that has to be made by another process, which may change itself for that.
+fn made_by_child(proof: &SingleThread, make: impl FnOnce() -> Step<OwnedFd>) -> Step<OwnedFd> {
+    let failed = |error: std::io::Error| Setback::host("cannot have a mount made", error);
+    let (here, there) = socket::pair().map_err(failed)?;
+    let child = process::fork(proof, || match make() {
+        Ok(content) => {
+            i32::from(link::send_parcels(&there, &[Parcel { tag: mounts::ROOT, content }]).is_err())
+        }
+        Err(setback) => {
+            link::send_setback(&there, &setback);
+            1
+        }
+    })
+    .map_err(failed)?;
+    drop(there);
+    let heard = link::receive(&here);
+    let _ended = rustix::process::waitpid(Some(child), WaitOptions::empty());
+    match heard? {
+        Message::Parcels(parcels) => {
+            parcels.into_iter().next().map(|parcel| parcel.content).ok_or_else(link::out_of_order)
+        }
+        _ => Err(link::out_of_order()),
+    }
 }
 
 /// A number the kernel gave as a process id.

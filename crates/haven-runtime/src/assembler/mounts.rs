@@ -1,11 +1,14 @@
 //! Mounts made with the host's rights, each a parcel for the container's first process.
 
+use super::made_by_child;
 use crate::link::Parcel;
 use crate::oci::NamespaceType;
-use crate::plan::{MountKind, MountPlan, Plan};
+use crate::plan::{MountKind, MountPlan, Plan, ProcessPlan};
 use crate::setback::{Setback, Step};
 use haven_sys::mount::{self, FileSystem, MountChange, attribute, propagation};
+use haven_sys::process::SingleThread;
 use haven_sys::root;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -20,6 +23,8 @@ pub(crate) const EMPTY_DIRECTORY: u16 = 2;
 pub(crate) const DEV: u16 = 3;
 /// Landlock's rule set, which isn't a mount but comes the same way.
 pub(crate) const LANDLOCK: u16 = 4;
+/// The host's `/proc`, for a process that executes under a label.
+pub(crate) const HOST_PROC: u16 = 6;
 /// Where a process without a keeper waits for its start.
 pub(crate) const START: u16 = 5;
 /// The descriptor passed on with this index.
@@ -41,21 +46,31 @@ pub(crate) fn is_childs(plan: &Plan, kind: &MountKind) -> bool {
     }
 }
 
-pub(super) fn assemble(plan: &Plan, users: Option<BorrowedFd<'_>>) -> Step<Vec<Parcel>> {
-    let mut parcels = Vec::new();
+/// What was made, and what isn't quite as wished.
+pub(super) struct Mounts {
+    pub(super) parcels: Vec<Parcel>,
+    pub(super) warnings: Vec<String>,
+}
+
+pub(super) fn assemble(proof: &SingleThread, plan: &Plan, users: Option<BorrowedFd<'_>>) -> Step<Mounts> {
+    let mut made = Mounts { parcels: Vec::new(), warnings: Vec::new() };
     if !plan.masked_paths.is_empty() {
-        parcels.push(Parcel { tag: NULL_NODE, content: null_node()? });
-        parcels.push(Parcel { tag: EMPTY_DIRECTORY, content: empty_directory()? });
+        made.parcels.push(Parcel { tag: NULL_NODE, content: null_node()? });
+        made.parcels.push(Parcel { tag: EMPTY_DIRECTORY, content: empty_directory()? });
     }
+    made.parcels.extend(label_parcel(&plan.process)?);
     for (index, wanted) in plan.mounts.iter().enumerate() {
         if is_childs(plan, &wanted.kind) {
             continue;
         }
         let content = match &wanted.kind {
             MountKind::Bind { source, recursive, idmap } => {
-                bind(wanted, source, *recursive, users.filter(|_| *idmap))?
+                let (tree, warning) = bind(wanted, source, *recursive, users.filter(|_| *idmap))?;
+                made.warnings.extend(warning);
+                tree
             }
             MountKind::Foreign { fstype } => file_system(fstype, wanted)?,
+            MountKind::Proc if plan.namespaces.is_apart(NamespaceType::Pid) => joined_proc(proof, wanted)?,
             MountKind::Proc => file_system("proc", wanted)?,
             MountKind::Sysfs => file_system("sysfs", wanted)?,
             MountKind::Mqueue => file_system("mqueue", wanted)?,
@@ -65,9 +80,25 @@ pub(super) fn assemble(plan: &Plan, users: Option<BorrowedFd<'_>>) -> Step<Vec<P
         let tag = tag
             .filter(|tag| *tag < FIRST_DEVICE)
             .ok_or_else(|| Setback::request("there are too many mounts"))?;
-        parcels.push(Parcel { tag, content });
+        made.parcels.push(Parcel { tag, content });
     }
-    Ok(parcels)
+    Ok(made)
+}
+
+/// The host's `/proc`, if the process is to execute under a label.
+pub(super) fn label_parcel(process: &ProcessPlan) -> Step<Option<Parcel>> {
+    if !process.tuning.has_labels() {
+        return Ok(None);
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let content = rustix::fs::open("/proc", flags, Mode::empty())
+        .map_err(|error| Setback::host("cannot open the host's `/proc`", error))?;
+    Ok(Some(Parcel { tag: HOST_PROC, content }))
+}
+
+/// The `/proc` of the PID namespace this process has joined: only its children are in it, so one of them mounts.
+fn joined_proc(proof: &SingleThread, wanted: &MountPlan) -> Step<OwnedFd> {
+    made_by_child(proof, || file_system("proc", wanted))
 }
 
 fn null_node() -> Step<OwnedFd> {
@@ -91,7 +122,12 @@ fn empty_directory() -> Step<OwnedFd> {
         .map_err(|error| cannot_mount("tmpfs", error))
 }
 
-fn bind(wanted: &MountPlan, source: &Path, recursive: bool, users: Option<BorrowedFd<'_>>) -> Step<OwnedFd> {
+fn bind(
+    wanted: &MountPlan,
+    source: &Path,
+    recursive: bool,
+    users: Option<BorrowedFd<'_>>,
+) -> Step<(OwnedFd, Option<String>)> {
     let about = || format!("cannot mount `{}` on `{}`", source.display(), wanted.target);
     let tree = mount::clone_tree(rustix::fs::CWD, source, recursive).map_err(|error| {
         let setback = Setback::host(about(), error);
@@ -103,21 +139,24 @@ fn bind(wanted: &MountPlan, source: &Path, recursive: bool, users: Option<Borrow
     if wanted.propagation != propagation::SHARED && wanted.propagation != propagation::SLAVE {
         mount::change_mount(tree.as_fd(), c"", &private).map_err(failed)?;
     }
-    if let Some(users) = users {
-        map_ids(&tree, recursive, users);
-    }
+    let warning = users.and_then(|users| map_ids(&tree, recursive, users)).map(|error| {
+        format!(
+            "the owners of files in `{}` can't be mapped for the container ({error}): inside they belong to nobody",
+            source.display()
+        )
+    });
     shape(&tree, wanted).map_err(failed)?;
-    Ok(tree)
+    Ok((tree, warning))
 }
 
-/// Maps the ids where the file system can do that. One that can't is mounted as it is: its files then belong to nobody
-/// inside, which gives the container less and never more.
-fn map_ids(tree: &OwnedFd, recursive: bool, users: BorrowedFd<'_>) {
+/// Maps the ids where the file system can do that; else gives the reason. One that can't is mounted as it is: its files
+/// then belong to nobody inside, which gives the container less and never more.
+fn map_ids(tree: &OwnedFd, recursive: bool, users: BorrowedFd<'_>) -> Option<std::io::Error> {
     let change = MountChange { idmap: Some(users), recursive, ..MountChange::default() };
-    if mount::change_mount(tree.as_fd(), c"", &change).is_err() && recursive {
-        let top = MountChange { recursive: false, ..change };
-        let _unmapped = mount::change_mount(tree.as_fd(), c"", &top);
-    }
+    let error = mount::change_mount(tree.as_fd(), c"", &change).err()?;
+    // Something mounted below may be what refuses.
+    let top = MountChange { recursive: false, ..change };
+    if recursive && mount::change_mount(tree.as_fd(), c"", &top).is_ok() { None } else { Some(error) }
 }
 
 /// Attributes and propagation as wished.

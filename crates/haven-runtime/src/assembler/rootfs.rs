@@ -4,6 +4,7 @@
 //! container's and nothing is ever re-owned. One mapped copy of the mount that holds them all serves every layer.
 
 use super::idmap::host_id;
+use super::older;
 use crate::launch::RootFs;
 use crate::plan::Plan;
 use crate::setback::{Setback, Step};
@@ -12,6 +13,7 @@ use haven_sys::mount::{self, FileSystem, MountChange, propagation};
 use haven_sys::process::{self, SingleThread};
 use haven_sys::root::Dir;
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
+use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -38,17 +40,36 @@ pub(super) fn assemble(
     match &plan.rootfs {
         RootFs::Directory { path, idmap } => Ok((directory(path, users.filter(|_| *idmap))?, None)),
         RootFs::Overlay { lowers, upper, work, volatile } => {
-            let (overlay, layers) = configure(lowers, upper, work, *volatile, users)?;
-            // The kernel makes files below `work` as whoever mounts, who must therefore be somebody inside: nobody
-            // else can own a file on the mapped mount.
-            let failed = |error| Setback::host("cannot act as the container's root", error);
-            let (uid, gid) = (host_id(&plan.uid_map, 0)?, host_id(&plan.gid_map, 0)?);
-            process::set_file_system_ids(proof, uid, gid).map_err(failed)?;
-            let mounted = overlay.mount(0).map_err(cannot_assemble);
-            process::restore_file_system_ids(proof).map_err(failed)?;
-            Ok((mounted?, Some(Layers(layers.tree))))
+            let ids = (host_id(&plan.uid_map, 0)?, host_id(&plan.gid_map, 0)?);
+            let made = configure(lowers, upper, work, *volatile, users).and_then(|(overlay, source)| {
+                let mounted = as_owner(proof, ids, || overlay.mount(0).map_err(cannot_assemble))?;
+                Ok((mounted, Some(Layers(source.tree))))
+            });
+            match made {
+                // Layers that are attached nowhere, or given one by one, are too new for this kernel.
+                Err(setback) if setback.errno == Errno::INVAL.raw_os_error() => {
+                    let mounted = older::overlay(proof, ids, lowers, upper, work, *volatile, users)
+                        .map_err(|second| if second.errno == setback.errno { setback } else { second })?;
+                    Ok((mounted, None))
+                }
+                made => made,
+            }
         }
     }
+}
+
+/// Does `mount` as the container's root. The kernel makes files below `work` as whoever mounts, and nobody outside can own
+/// a file on the mapped mount.
+pub(super) fn as_owner(
+    proof: &SingleThread,
+    (uid, gid): (u32, u32),
+    mount: impl FnOnce() -> Step<OwnedFd>,
+) -> Step<OwnedFd> {
+    let failed = |error| Setback::host("cannot act as the container's root", error);
+    process::set_file_system_ids(proof, uid, gid).map_err(failed)?;
+    let mounted = mount();
+    process::restore_file_system_ids(proof).map_err(failed)?;
+    mounted
 }
 
 fn cannot_assemble(error: mount::MountError) -> Setback {
@@ -63,7 +84,7 @@ fn directory(path: &Path, users: Option<BorrowedFd<'_>>) -> Step<OwnedFd> {
     let tree = mount::clone_tree(rustix::fs::CWD, path, true).map_err(|error| failed(error.into()))?;
     let stat = rustix::fs::fstat(&tree).map_err(|error| failed(error.into()))?;
     if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir() {
-        return Err(failed(rustix::io::Errno::NOTDIR.into()));
+        return Err(failed(Errno::NOTDIR.into()));
     }
     let change = MountChange {
         propagation: propagation::PRIVATE,
@@ -106,14 +127,17 @@ fn configure<'a>(
 
 /// Where layers are opened: a mapped copy of the mount below their common directory, made once. A layer that lies on
 /// another mount gets a copy of its own.
-struct Source<'a> {
+pub(super) struct Source<'a> {
     users: Option<BorrowedFd<'a>>,
     common: PathBuf,
     tree: Option<Dir>,
 }
 
 impl<'a> Source<'a> {
-    fn new<'p>(paths: impl Iterator<Item = &'p Path>, users: Option<BorrowedFd<'a>>) -> Step<Self> {
+    pub(super) fn new<'p>(
+        paths: impl Iterator<Item = &'p Path>,
+        users: Option<BorrowedFd<'a>>,
+    ) -> Step<Self> {
         let common = common_directory(paths);
         let mut source = Self { users, common, tree: None };
         if users.is_some() {
@@ -136,7 +160,17 @@ impl<'a> Source<'a> {
         Ok(tree)
     }
 
-    fn open(&mut self, path: &Path) -> Step<OwnedFd> {
+    /// The directory they are all below.
+    pub(super) fn common(&self) -> &Path {
+        &self.common
+    }
+
+    /// The mapped copy, when ids are mapped.
+    pub(super) fn tree(&self) -> Option<&Dir> {
+        self.tree.as_ref()
+    }
+
+    pub(super) fn open(&mut self, path: &Path) -> Step<OwnedFd> {
         let failed = |error: std::io::Error| {
             Setback::host(format!("cannot open the layer `{}`", path.display()), error)
         };
@@ -163,7 +197,7 @@ fn is_same(one: impl AsFd, other: impl AsFd) -> bool {
 }
 
 /// The deepest directory that contains all of `paths`.
-fn common_directory<'p>(mut paths: impl Iterator<Item = &'p Path>) -> PathBuf {
+pub(super) fn common_directory<'p>(mut paths: impl Iterator<Item = &'p Path>) -> PathBuf {
     let Some(first) = paths.next() else { return PathBuf::from("/") };
     let mut common = first.parent().unwrap_or(Path::new("/")).to_owned();
     for path in paths {

@@ -20,8 +20,10 @@ mod reaper;
 mod rootfs;
 mod streams;
 mod sysctl;
+mod tuning;
 mod user;
 
+use crate::assembler::mounts::HOST_PROC;
 use crate::link;
 use crate::machine::Machine;
 use crate::oci::NamespaceType;
@@ -39,9 +41,10 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// The first process of a container; gives the exit status of a failure, since success is another program.
 pub(crate) fn run(proof: &SingleThread, machine: &Machine, feed: OwnedFd, link: OwnedFd) -> i32 {
-    // Nothing of whoever made this process stays open (CVE-2024-21626).
+    // Nothing of whoever made this process stays open (CVE-2024-21626). The feed does until a failure was told: its end
+    // would make the assembler tell another one first.
     let Ok([feed, link]) = descriptor::keep_only([feed, link]) else { return FAILED };
-    match become_container(proof, machine, feed, &link) {
+    match become_container(proof, machine, &feed, &link) {
         Err(setback) => {
             link::send_setback(&link, &setback);
             FAILED
@@ -63,7 +66,7 @@ pub(crate) fn run_additional(
         None => descriptor::keep_only([feed, link]).map(|[feed, link]| (feed, link, None)),
     };
     let Ok((feed, link, namespace)) = kept else { return FAILED };
-    match join_container(proof, feed, &link, namespace, own_users) {
+    match join_container(proof, &feed, &link, namespace, own_users) {
         Err(setback) => {
             link::send_setback(&link, &setback);
             FAILED
@@ -77,11 +80,11 @@ const FAILED: i32 = 128;
 fn become_container(
     proof: &SingleThread,
     machine: &Machine,
-    feed: OwnedFd,
+    feed: &OwnedFd,
     link: &OwnedFd,
 ) -> Step<Infallible> {
     process::forbid_inspection().map_err(|error| Setback::host("cannot protect this process", error))?;
-    let plan = Plan::from_memfd(link::receive_plan(&feed)?)?;
+    let plan = Plan::from_memfd(link::receive_plan(feed)?)?;
     if plan.namespaces.is_new(NamespaceType::User) {
         become_root()?;
     }
@@ -89,7 +92,6 @@ fn become_container(
     let mut parcels = Parcels::new(feed);
     let made = mounts::assemble(proof, machine, &plan, &mut parcels)?;
     let (baggage, _) = Baggage::unpack(parcels.rest()?);
-    drop(parcels);
     let root = Root::open("/").map_err(|error| Setback::host("cannot open the new root", error))?;
     let user = user::resolve(&root, &plan.process.user)?;
     let inherited = plan.independent.is_some();
@@ -129,6 +131,7 @@ fn become_container(
         streams,
         command,
         ruleset,
+        host_proc: made.host_proc,
         init: plan.init,
         independent,
         baggage: &baggage,
@@ -148,16 +151,15 @@ fn become_container(
 
 fn join_container(
     proof: &SingleThread,
-    feed: OwnedFd,
+    feed: &OwnedFd,
     link: &OwnedFd,
     group_namespace: Option<OwnedFd>,
     own_users: bool,
 ) -> Step<Infallible> {
     process::forbid_inspection().map_err(|error| Setback::host("cannot protect this process", error))?;
-    let plan = ExecPlan::from_memfd(link::receive_plan(&feed)?)?;
-    let parcels = if plan.independent.is_some() { link::receive_parcels(&feed)? } else { Vec::new() };
-    let (baggage, _) = Baggage::unpack(parcels);
-    drop(feed);
+    let plan = ExecPlan::from_memfd(link::receive_plan(feed)?)?;
+    let (baggage, others) = Baggage::unpack(link::receive_parcels(feed)?);
+    let host_proc = others.into_iter().find(|parcel| parcel.tag == HOST_PROC).map(|parcel| parcel.content);
     if own_users {
         become_root()?;
     }
@@ -184,6 +186,7 @@ fn join_container(
         streams,
         command,
         ruleset: None,
+        host_proc,
         init: false,
         independent,
         baggage: &baggage,
@@ -246,6 +249,8 @@ struct Start<'a> {
     streams: streams::Inner,
     command: command::Command,
     ruleset: Option<OwnedFd>,
+    /// The host's `/proc`, where labels are written.
+    host_proc: Option<OwnedFd>,
     init: bool,
     independent: Option<&'a Independent>,
     baggage: &'a Baggage,
@@ -279,6 +284,7 @@ impl Start<'_> {
             self.streams.take_over()?;
         }
         confine::limit(&self.process.rlimits)?;
+        tuning::apply(&self.process.tuning, self.host_proc.as_ref())?;
         rustix::process::umask(Mode::from_raw_mode(self.process.umask.unwrap_or(0o022)));
         let keeper = self.independent.is_none().then_some(link);
         confine::give_up(self.process, &self.user, self.ruleset.as_ref(), keeper)?;

@@ -6,8 +6,8 @@ use super::parcels::Parcels;
 use super::rootfs;
 use crate::assembler::dev::{all_devices, dev_is_bound, is_dev};
 use crate::assembler::mounts::{
-    DEV, EMPTY_DIRECTORY, FIRST_DEVICE, FIRST_MOUNT, LANDLOCK, NULL_NODE, ROOT, cannot_mount, file_system,
-    is_childs, shape,
+    DEV, EMPTY_DIRECTORY, FIRST_DEVICE, FIRST_MOUNT, HOST_PROC, LANDLOCK, NULL_NODE, ROOT, cannot_mount,
+    file_system, is_childs, shape,
 };
 use crate::cgroup::Version;
 use crate::machine::Machine;
@@ -27,6 +27,8 @@ pub(super) struct Made {
     /// Its `/proc`, as it was before anything covered it.
     pub(super) proc: Option<OwnedFd>,
     pub(super) ruleset: Option<OwnedFd>,
+    /// The host's `/proc`, when the process gets a label there.
+    pub(super) host_proc: Option<OwnedFd>,
 }
 
 /// Links whose targets are mounted on would send a mount elsewhere (CVE-2023-27561, CVE-2026-41579).
@@ -37,13 +39,13 @@ pub(super) fn assemble(
     proof: &SingleThread,
     machine: &Machine,
     plan: &Plan,
-    parcels: &mut Parcels,
+    parcels: &mut Parcels<'_>,
 ) -> Step<Made> {
     let root_mount = parcels.need(ROOT, "/")?;
     rootfs::attach(&root_mount)?;
     let copy = root_mount.try_clone().map_err(|error| Setback::host("cannot copy a descriptor", error))?;
     let root = as_root(copy)?;
-    let mut made = Made { terminals: None, proc: None, ruleset: None };
+    let mut made = Made { terminals: None, proc: None, ruleset: None, host_proc: None };
     let mut delayed = None;
     for (index, wanted) in plan.mounts.iter().enumerate() {
         let mount = match &wanted.kind {
@@ -82,6 +84,7 @@ pub(super) fn assemble(
         }
     }
     made.ruleset = parcels.take(LANDLOCK)?;
+    made.host_proc = parcels.take(HOST_PROC)?;
     enter_group_namespace(proof, plan, parcels)?;
     if let Some(wanted) = delayed {
         mount_cgroup(machine, &root, wanted)?;
@@ -106,7 +109,7 @@ fn can_wait(plan: &Plan, index: usize) -> bool {
 }
 
 /// The namespace's root is the group this process is in, so it is made once it is there.
-fn enter_group_namespace(proof: &SingleThread, plan: &Plan, parcels: &mut Parcels) -> Step<()> {
+fn enter_group_namespace(proof: &SingleThread, plan: &Plan, parcels: &mut Parcels<'_>) -> Step<()> {
     if parcels.wait_for_group()? && plan.namespaces.is_new(NamespaceType::Cgroup) {
         process::unshare(proof, NewNamespaces::CGROUP)
             .map_err(|error| Setback::host("cannot make a cgroup namespace", error))?;
@@ -177,7 +180,7 @@ fn find_target(root: &Root, path: &str, directory: bool) -> Step<OwnedFd> {
 }
 
 /// Devices that aren't in a `/dev` of the runtime's making, and that `/dev`'s links when it has none.
-fn put_devices(plan: &Plan, root: &Root, parcels: &mut Parcels) -> Step<()> {
+fn put_devices(plan: &Plan, root: &Root, parcels: &mut Parcels<'_>) -> Step<()> {
     if plan.mounts.iter().any(is_dev) && plan.devices.iter().all(|device| device.path.starts_with("/dev/")) {
         return Ok(());
     }

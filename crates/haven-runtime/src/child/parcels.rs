@@ -5,8 +5,8 @@ use crate::setback::{Setback, Step};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 
-pub(super) struct Parcels {
-    feed: OwnedFd,
+pub(super) struct Parcels<'a> {
+    feed: &'a OwnedFd,
     here: Vec<Parcel>,
     /// Nothing more comes.
     complete: bool,
@@ -15,8 +15,8 @@ pub(super) struct Parcels {
     asked_for_group: bool,
 }
 
-impl Parcels {
-    pub(super) fn new(feed: OwnedFd) -> Self {
+impl<'a> Parcels<'a> {
+    pub(super) fn new(feed: &'a OwnedFd) -> Self {
         Self { feed, here: Vec::new(), complete: false, grouped: false, asked_for_group: false }
     }
 
@@ -55,7 +55,7 @@ impl Parcels {
     }
 
     fn receive(&mut self) -> Step<()> {
-        match link::receive(&self.feed)? {
+        match link::receive(self.feed)? {
             Message::Parcels(some) => self.here.extend(some),
             Message::Complete => self.complete = true,
             Message::Grouped => (self.complete, self.grouped) = (true, true),

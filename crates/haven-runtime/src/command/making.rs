@@ -212,9 +212,6 @@ fn check(spec: &Spec) -> Outcome<()> {
     if linux.memory_policy.is_some() {
         return unsupported("`linux.memoryPolicy`");
     }
-    if !linux.time_offsets.is_empty() {
-        return unsupported("`linux.timeOffsets`");
-    }
     Ok(())
 }
 

@@ -308,25 +308,32 @@ impl Keep {
     /// The process executed its command, or is gone.
     fn link_closed(&mut self) {
         self.link = None;
+        // It may be gone because the assembler failed, which has told why by then.
+        self.hear_assembler();
         if self.phase == Phase::Starting {
             self.phase = Phase::Running;
             self.tell_starters();
         }
     }
 
+    /// Everything the assembler has said so far.
     fn hear_assembler(&mut self) {
-        let Some(report) = &self.report else { return };
-        self.rested = false;
-        let Ok(packet) = socket::receive(report, &mut self.buffer, RecvFlags::DONTWAIT) else { return };
-        match self.buffer[..packet.length].split_first() {
-            Some((&link::COUNTER, _)) => self.oom = packet.descriptors.into_iter().next(),
-            Some((_, setback)) => {
-                self.fail(Setback::read(setback));
-                self.kill();
-            }
-            None => {
-                self.report = None;
-                let _ended = rustix::process::waitpid(Some(self.assembler), WaitOptions::empty());
+        while let Some(report) = &self.report {
+            self.rested = false;
+            let Ok(packet) = socket::receive(report, &mut self.buffer, RecvFlags::DONTWAIT) else { return };
+            match self.buffer[..packet.length].split_first() {
+                Some((&link::COUNTER, _)) => self.oom = packet.descriptors.into_iter().next(),
+                Some((_, setback)) => {
+                    let setback = Setback::read(setback);
+                    // When the process failed first, the assembler's failure only follows from it.
+                    self.hear_process();
+                    self.fail(setback);
+                    self.kill();
+                }
+                None => {
+                    self.report = None;
+                    let _ended = rustix::process::waitpid(Some(self.assembler), WaitOptions::empty());
+                }
             }
         }
     }

@@ -33,6 +33,7 @@ impl ExecPlan {
                 request.seccomp.as_ref(),
                 request.user.as_deref(),
                 &request.group_add,
+                None,
             )?,
             independent: None,
         })

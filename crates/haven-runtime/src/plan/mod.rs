@@ -8,12 +8,14 @@ mod independent;
 mod mount;
 mod namespace;
 mod process;
+mod tuning;
 
 pub(crate) use exec::ExecPlan;
 pub(crate) use independent::Independent;
 pub(crate) use mount::{MountKind, MountPlan};
 pub(crate) use namespace::{NamespacePlan, flag as namespace_flag};
 pub(crate) use process::{CapabilityPlan, ProcessPlan, RlimitPlan, UserPlan};
+pub(crate) use tuning::TuningPlan;
 
 use crate::launch::{Launch, LogTarget, RootFs, StdinMode};
 use crate::oci::{self, IdMapping, NamespaceType};
@@ -44,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) sysctls: BTreeMap<String, String>,
     pub(crate) hostname: String,
     pub(crate) domainname: String,
+    /// For a time namespace of its own: clock, seconds, nanoseconds.
+    pub(crate) time_offsets: BTreeMap<String, oci::TimeOffset>,
     pub(crate) cgroup: String,
     pub(crate) resources: Option<oci::Resources>,
     pub(crate) process: ProcessPlan,
@@ -94,7 +98,18 @@ impl Plan {
         if !spec.hostname.is_empty() && !namespaces.is_apart(NamespaceType::Uts) {
             return Err(Failure::invalid("a host name needs a UTS namespace other than the host's"));
         }
+        for (what, is_there) in [
+            ("`linux.intelRdt`", linux.intel_rdt.is_some()),
+            ("`linux.netDevices`", !linux.net_devices.is_empty()),
+            ("`linux.memoryPolicy`", linux.memory_policy.is_some()),
+        ] {
+            if is_there {
+                return Err(Failure::unsupported(format!("{what} is not supported"))
+                    .hint("leave it out of the document"));
+            }
+        }
         let idmap_binds = launch.id_range.is_some();
+        let namespaces_time = namespaces.is_new(NamespaceType::Time);
         let mounts =
             spec.mounts.iter().map(|mount| MountPlan::of(mount, idmap_binds)).collect::<Outcome<Vec<_>>>()?;
         Ok(Self {
@@ -114,6 +129,7 @@ impl Plan {
             sysctls: linux.sysctl,
             hostname: spec.hostname.clone(),
             domainname: spec.domainname.clone(),
+            time_offsets: time_offsets(linux.time_offsets, namespaces_time)?,
             cgroup: launch.cgroup.clone(),
             resources: linux.resources,
             process: ProcessPlan::of(
@@ -121,6 +137,7 @@ impl Plan {
                 linux.seccomp.as_ref(),
                 launch.user.as_deref(),
                 &launch.group_add,
+                linux.personality.as_ref(),
             )?,
             log: launch.log.clone(),
             stdin: launch.stdin,
@@ -137,6 +154,19 @@ impl Plan {
         let (mut plan, program): (Self, _) = read(file)?;
         plan.process.seccomp = program;
         Ok(plan)
+    }
+}
+
+fn time_offsets(
+    wanted: BTreeMap<String, oci::TimeOffset>,
+    is_new: bool,
+) -> Outcome<BTreeMap<String, oci::TimeOffset>> {
+    if !wanted.is_empty() && !is_new {
+        return Err(Failure::invalid("offsets of clocks need a time namespace of the container's own"));
+    }
+    match wanted.keys().find(|clock| !matches!(clock.as_str(), "monotonic" | "boottime")) {
+        Some(clock) => Err(Failure::invalid(format!("`{clock}` isn't a clock that can be offset"))),
+        None => Ok(wanted),
     }
 }
 

@@ -26,6 +26,10 @@ impl NamespacePlan {
                 plan.joined.push((namespace.kind, PathBuf::from(&namespace.path)));
             }
         }
+        if plan.is_apart(NamespaceType::User) && !plan.is_new(NamespaceType::User) {
+            return Err(Failure::unsupported("joining another container's user namespace is not supported")
+                .hint("give the container a user namespace of its own"));
+        }
         if !plan.is_new(NamespaceType::Mount) {
             return Err(Failure::unsupported("a container needs a mount namespace of its own")
                 .hint("add a `mount` namespace without a path"));

@@ -1,5 +1,6 @@
 //! The process: what it executes, as whom, with what rights and limits.
 
+use super::TuningPlan;
 use crate::capability::CapabilitySets;
 use crate::{oci, seccomp};
 use haven_spec::{Failure, Outcome};
@@ -19,6 +20,7 @@ pub(crate) struct ProcessPlan {
     pub(crate) capabilities: CapabilityPlan,
     pub(crate) no_new_privileges: bool,
     pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) tuning: TuningPlan,
     /// A seccomp program; empty: none. Travels beside the JSON.
     #[serde(skip)]
     pub(crate) seccomp: Vec<u8>,
@@ -71,6 +73,7 @@ impl ProcessPlan {
         filter: Option<&oci::Seccomp>,
         user: Option<&str>,
         group_add: &[String],
+        personality: Option<&oci::Personality>,
     ) -> Outcome<Self> {
         if process.args.first().is_none_or(String::is_empty) {
             return Err(Failure::invalid("no command is given")
@@ -115,6 +118,7 @@ impl ProcessPlan {
             capabilities: process.capabilities.as_ref().map(capabilities).unwrap_or_default(),
             no_new_privileges: process.no_new_privileges,
             oom_score_adj: process.oom_score_adj,
+            tuning: TuningPlan::of(process, personality)?,
             seccomp: program,
             seccomp_flags,
         })

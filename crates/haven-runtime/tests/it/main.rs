@@ -12,5 +12,7 @@ mod exec;
 mod fixture;
 mod mounts;
 mod seccomp;
+mod sharing;
 mod streams;
 mod supervision;
+mod tuning;
