@@ -41,6 +41,7 @@ impl Drop for BusyGuard {
 #[derive(Debug)]
 pub(crate) struct GuardedBody {
     pub(crate) body: ReplyBody,
+    #[expect(dead_code, reason = "held for what its end does")]
     pub(crate) guard: BusyGuard,
 }
 
