@@ -3,7 +3,8 @@
 use crate::Api;
 use crate::call::Call;
 use crate::container::attach::detach_keys;
-use crate::container::lifecycle::terminal_size;
+use crate::container::lifecycle::{in_clients_words, terminal_size};
+use crate::frame;
 use crate::hijack::Hijack;
 use crate::query::Query;
 use crate::refusal::{Answer, Refusal};
@@ -11,7 +12,7 @@ use crate::reply::{MULTIPLEXED_STREAM, RAW_STREAM, Reply};
 use crate::stream::{self, Manner};
 use crate::wire::{Words, wire};
 use haven_engine::{Engine, ExecSpec};
-use haven_spec::ExecId;
+use haven_spec::{ExecId, Failure, Kind};
 use hyper::StatusCode;
 use serde::Serialize;
 use std::time::Duration;
@@ -85,7 +86,10 @@ pub(crate) async fn start(api: &Api, mut call: Call, id: &str) -> Answer<Reply> 
     } else {
         detach_keys(&Query::one("detachKeys", &exec.spec.detach_keys))?
     };
-    let attached = api.engine.exec_start(&exec.id, true).await?;
+    let attached = match api.engine.exec_start(&exec.id, true).await {
+        Ok(attached) => attached,
+        Err(failure) => return could_not_start(api, &call, &exec.id, failure),
+    };
     if let Some([rows, columns]) = body.size.filter(|_| exec.spec.tty)
         && let Err(failure) = api.engine.exec_resize(&exec.id, rows, columns).await
     {
@@ -103,6 +107,31 @@ pub(crate) async fn start(api: &Api, mut call: Call, id: &str) -> Answer<Reply> 
         let manner = Manner { framed, detach_keys: attached.tty.then_some(keys), end_input: true };
         let ended = async { exit_is_known(&engine, &exec.id).await };
         stream::talk_until(connection, attached.output, attached.input, manner, None, ended).await;
+    })))
+}
+
+/// A command that could not be run has an exit code all the same: clients show what comes over the stream and then ask
+/// for it. Anything else is an answer like any other.
+fn could_not_start(api: &Api, call: &Call, id: &ExecId, failure: Failure) -> Answer<Reply> {
+    let exec = api.engine.exec_view(id.as_str())?;
+    if !matches!(exec.exit_code, Some(126..=128)) || failure.kind() == Kind::Conflict {
+        return Err(failure.into());
+    }
+    let why = in_clients_words(failure.into()).message;
+    let text = format!("OCI runtime exec failed: exec failed: unable to start container process: {why}\r\n");
+    let framed = !exec.spec.tty;
+    let kind = if framed && call.at_least(1, 42) { MULTIPLEXED_STREAM } else { RAW_STREAM };
+    Ok(Reply::Hijack(Hijack::new(&call.headers, &kind, async move |connection| {
+        let mut out = Vec::new();
+        if framed {
+            frame::push(&mut out, frame::Stream::Stdout, text.as_bytes());
+        } else {
+            out.extend_from_slice(text.as_bytes());
+        }
+        let (_, mut writer) = connection.split();
+        if writer.write(&out).await.is_ok() {
+            writer.finish().await;
+        }
     })))
 }
 

@@ -12,6 +12,7 @@ use haven_engine::{CreateContainer, CreateVolume, Engine};
 use haven_spec::{
     ContainerName, ContainerSpec, HealthCheck, MountSource, MountSpec, Outcome, Signal, VolumeName,
 };
+use hyper::StatusCode;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -27,7 +28,7 @@ pub(crate) async fn create(api: &Api, mut call: Call) -> Answer<Reply> {
     let platform = call.query.given("platform").map(str::to_owned);
     let (mut spec, wishes) = {
         let resolve = |wanted: &str| -> Outcome<_> { api.engine.find(wanted).map(|view| view.id.clone()) };
-        spec(body, &resolve)?
+        spec(body, &resolve).map_err(in_place)?
     };
     let (volumes, made) = make_volumes(&api.engine, wishes).await?;
     spec.mounts.extend(volumes);
@@ -40,9 +41,17 @@ pub(crate) async fn create(api: &Api, mut call: Call) -> Answer<Reply> {
                     tracing::warn!(volume = %name, error = failure.one_line(), "cannot take a volume back");
                 }
             }
-            Err(failure.into())
+            Err(in_place(failure.into()))
         }
     }
+}
+
+/// A client takes 404 for "no such image", and goes to pull it: whatever else is missing must be told otherwise.
+fn in_place(refusal: Refusal) -> Refusal {
+    if refusal.status == StatusCode::NOT_FOUND && !refusal.message.contains("No such image") {
+        return Refusal { status: StatusCode::BAD_REQUEST, ..refusal };
+    }
+    refusal
 }
 
 /// With or without the slash that `inspect` shows.

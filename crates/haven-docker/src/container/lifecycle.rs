@@ -33,7 +33,7 @@ pub(crate) async fn start(api: &Api, call: Call, name: &str) -> Answer<Reply> {
 }
 
 /// The command line takes its exit codes 126 and 127 from these very words, in small letters.
-fn in_clients_words(mut refusal: Refusal) -> Refusal {
+pub(crate) fn in_clients_words(mut refusal: Refusal) -> Refusal {
     for words in ["no such file or directory", "permission denied", "is a directory"] {
         let mut capital = words.to_owned();
         capital[..1].make_ascii_uppercase();
@@ -63,7 +63,11 @@ pub(crate) async fn restart(api: &Api, call: Call, name: &str) -> Answer<Reply> 
 
 pub(crate) async fn kill(api: &Api, call: Call, name: &str) -> Answer<Reply> {
     let what = format!("cannot kill container: {name}");
-    let prefixed = |failure: haven_spec::Failure| Refusal::from(failure).prefixed(&what);
+    let prefixed = |failure: haven_spec::Failure| {
+        let refusal = Refusal::from(failure);
+        // Some failures begin so themselves.
+        if refusal.message.starts_with("Cannot kill container") { refusal } else { refusal.prefixed(&what) }
+    };
     let signal = call.query.given("signal").map_or(Ok(Signal::KILL), Signal::parse).map_err(prefixed)?;
     let view = api.engine.find(name).map_err(prefixed)?;
     api.engine.kill(&view.id, signal).await.map_err(prefixed)?;

@@ -57,7 +57,14 @@ fn look(container: &ContainerId, place: &Place, path: &str) -> Outcome<(PathStat
     let follow = if means_directory(path) { Follow::Yes } else { Follow::No };
     let handle = place.root.resolve(&place.path, follow).map_err(missing(container, path))?;
     let stat = handle.stat().map_err(missing(container, path))?;
-    let name = Path::new(path).file_name().unwrap_or(OsStr::new("/")).to_string_lossy().into_owned();
+    if means_directory(path) && stat.kind != FileKind::Directory {
+        return Err(Failure::invalid(format!("{path} in container {container} is not a directory")));
+    }
+    let name = if path.ends_with("/.") || path == "." {
+        ".".to_owned()
+    } else {
+        Path::new(path).file_name().unwrap_or(OsStr::new("/")).to_string_lossy().into_owned()
+    };
     let link_target = if stat.kind == FileKind::Symlink {
         let target = handle.read_link().map_err(missing(container, path))?;
         let parent = place.path.parent().unwrap_or(Path::new("/"));
@@ -119,10 +126,9 @@ impl Engine {
             let tree = open()?;
             let place = tree.place(Path::new(&path))?;
             let (shown, _) = look(&id, &place, &path)?;
-            let rebased =
-                if path.ends_with("/.") || path == "." { "" } else { shown.name.as_str() }.to_owned();
+            // Clients put another name in place of this one, also of the dot and the root's slash.
             let options = PackOptions {
-                rename: Some(rebased.trim_matches('/').into()),
+                rename: Some(shown.name.as_str().into()),
                 follow: means_directory(&path),
                 ids: tree.ids,
                 ..PackOptions::default()

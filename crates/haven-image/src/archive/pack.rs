@@ -134,7 +134,11 @@ impl<W: Write> Packer<'_, W> {
     fn directory(&mut self, dir: &Dir, path: &[u8], stat: &Stat) -> Outcome<()> {
         let failed = |error| file_failure(&String::from_utf8_lossy(path), error);
         let mut entry = self.entry(EntryKind::Directory, path, stat);
-        entry.path = if path.is_empty() { b"./".to_vec() } else { [path, b"/"].concat() };
+        entry.path = match path {
+            b"" => b"./".to_vec(),
+            b"/" => b"/".to_vec(),
+            path => [path, b"/"].concat(),
+        };
         let names = root::xattr_names(dir).map_err(failed)?;
         for name in kept_names(&names) {
             if let Some(value) = root::xattr(dir, name).map_err(failed)? {

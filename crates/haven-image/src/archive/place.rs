@@ -88,7 +88,11 @@ impl Place {
 }
 
 pub(crate) fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {
-    if parent.is_empty() { name.to_vec() } else { [parent, b"/", name].concat() }
+    if parent.is_empty() || parent.ends_with(b"/") {
+        [parent, name].concat()
+    } else {
+        [parent, b"/", name].concat()
+    }
 }
 
 /// Keys of a sorted map that lie below `path`: from the first to, but not including, the second.
