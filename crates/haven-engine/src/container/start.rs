@@ -536,7 +536,13 @@ pub(crate) fn recover(shared: &Arc<Shared>, record: &ContainerRecord) -> Outcome
         return Ok(Recovered::Ended { exit, started_at_ns: facts.started_at_ns });
     }
     let process = resolve_process(facts.pid, facts.start_time_ticks)?;
-    let watched = keeper.watch().and_then(|watch| keeper.start().map(|()| watch));
+    // An earlier life may have written the facts and died before it let the process go. A keeper that did let it go
+    // refuses, which is as good; how it ended, if it did, the watch tells.
+    let let_go = |watch| match keeper.start() {
+        Err(failure) if failure.kind() != haven_spec::Kind::Invalid => Err(failure),
+        Ok(()) | Err(_) => Ok(watch),
+    };
+    let watched = keeper.watch().and_then(let_go);
     match (process, watched) {
         (Some(pidfd), Ok(watch)) => {
             let group = shared.cgroups.open(&shared.cgroup_path(record)?)?;
