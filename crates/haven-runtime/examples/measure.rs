@@ -42,7 +42,7 @@ fn main() {
     make_image(&top.join("image"));
     if options.iter().any(|option| option == "real-time") {
         std::fs::create_dir_all("/sys/fs/cgroup/cpu/haven-measure").unwrap();
-        std::fs::write("/sys/fs/cgroup/cpu/haven-measure/cpu.rt_runtime_us", "500000").unwrap();
+        std::fs::write("/sys/fs/cgroup/cpu/haven-measure/cpu.rt_runtime_us", "900000").unwrap();
     }
     let spawner = Spawner::connect_or_start(&run, Path::new("/proc/self/exe")).unwrap();
     let bench = Bench { top, run, spawner, options };
@@ -98,7 +98,7 @@ impl Bench {
             devices: cgroup::default_device_rules(),
             pids: Some(Pids { limit: Some(4096) }),
             // A real-time process may only enter a group that has a share of real time.
-            cpu: self.wants("real-time").then(|| Cpu { realtime_runtime: Some(400_000), ..Cpu::default() }),
+            cpu: self.wants("real-time").then(|| Cpu { realtime_runtime: Some(100_000), ..Cpu::default() }),
             ..Resources::default()
         });
         Launch {

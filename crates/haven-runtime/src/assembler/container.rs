@@ -1,6 +1,6 @@
 //! A container, from its plan to a first process that has all it needs.
 
-use super::{Progress, answer, dev, idmap, mounts, number, rootfs, write_proc};
+use super::{Progress, answer, bare, dev, idmap, mounts, number, rootfs, write_proc};
 use crate::cgroup::{Group, GroupPath, Version};
 use crate::child;
 use crate::keeper::setup::{Facts, LogFacts, Setup};
@@ -39,7 +39,8 @@ const USUAL: NewNamespaces = NewNamespaces::USER
 
 /// Makes one in advance, with a copy of its end of the link.
 pub(super) fn make_ahead(proof: &SingleThread, machine: &Machine, link: &OwnedFd) -> Option<Made> {
-    make(proof, machine, USUAL, None, link.try_clone().ok()?).ok()
+    let link = link.try_clone().ok()?;
+    bare::within(proof, || make(proof, machine, USUAL, None, link)).ok()
 }
 
 fn make(

@@ -6,6 +6,7 @@
 //!
 //! The process made is the keeper's child, not the assembler's.
 
+mod bare;
 mod container;
 pub(crate) mod dev;
 mod exec;

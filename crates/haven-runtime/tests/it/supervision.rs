@@ -116,3 +116,35 @@ fn sixteen_at_a_time_all_end_well() {
         }
     });
 }
+
+/// Processes of this place's spawner that are in a PID namespace of their own.
+fn standing_by(place: &Place) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let pids = processes.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let nested = |status: String| {
+            status.lines().any(|line| line.starts_with("NSpid:") && line.split_whitespace().count() > 2)
+        };
+        read("cmdline").contains(&place.name) && nested(read("status"))
+    })
+    .collect()
+}
+
+#[test]
+fn a_process_that_stands_by_holds_none_of_the_hosts_mounts_and_ends_with_its_spawner() {
+    let place = Place::new("standby");
+    until("a process stands by", || standing_by(&place).len() == 1);
+    let pid = standing_by(&place)[0];
+    until("it has let go of the host's mounts", || {
+        let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+        let places: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
+        places == ["/", "/proc", "/sys"]
+    });
+    let launched = place.spawner.launch(&place.shell("true")).unwrap();
+    assert_eq!(launched.pid, pid, "it became the next container");
+    launched.keeper.start().unwrap();
+    until("another one stands by", || standing_by(&place).iter().any(|other| *other != pid));
+    place.spawner.retire().unwrap();
+    until("nobody stands by", || standing_by(&place).is_empty());
+}
