@@ -185,10 +185,8 @@ fn exited() -> ContainerState {
     ContainerState::Exited { exit, started_at_ns: START_NS }
 }
 
-/// Where Haven differs, and why: layers have no driver's directories to show; masked paths are shown when they were
-/// given; a wait for the `NetworkMode` of old daemons (`default`) is over.
-const INSPECT_ON_PURPOSE: &[&str] =
-    &["GraphDriver.Data", "HostConfig.MaskedPaths is", "HostConfig.ReadonlyPaths is"];
+/// Where Haven differs: its layers have no driver's directories to show.
+const INSPECT_ON_PURPOSE: &[&str] = &["GraphDriver.Data"];
 
 fn inspect(view: &ContainerView, version: ApiVersion) -> Value {
     serde_json::to_value(container::inspect::describe(view, None, version, &|_| "d".repeat(64))).unwrap()

@@ -48,8 +48,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 4096,
-            reserved_for_root: 256,
+            // An idle one costs some 20 kB.
+            connections: 1024,
+            reserved_for_root: 64,
             header_bytes: 64 * 1024,
             headers: 100,
             // Docker's clients keep idle connections for 90 s and take a closed one in their stride only when it

@@ -26,6 +26,7 @@ mod view;
 mod volume;
 
 pub use config::EngineConfig;
+pub use container::confinement::{masked_paths, readonly_paths};
 pub use engine::{ByteSink, ByteSource, Engine, EngineInfo};
 pub use event::{Event, EventLog, EventObject};
 pub use haven_network::{Foreign, Status as NetworkStatus};

@@ -478,10 +478,15 @@ fn host_config(spec: &ContainerSpec, version: ApiVersion) -> HostConfig {
         io_maximum_iops: 0,
         io_maximum_bandwidth: 0,
         mounts: long_mounts(spec),
-        masked_paths: security.masked_paths.clone(),
-        readonly_paths: security.readonly_paths.clone(),
+        masked_paths: paths(haven_engine::masked_paths(security), security.masked_paths.is_some()),
+        readonly_paths: paths(haven_engine::readonly_paths(security), security.readonly_paths.is_some()),
         init: spec.init.then_some(true),
     }
+}
+
+/// An empty list only where it was asked for: privileged containers show `null`.
+fn paths(paths: Vec<String>, given: bool) -> Option<Vec<String>> {
+    Some(paths).filter(|paths| given || !paths.is_empty())
 }
 
 fn ulimit(limit: &haven_spec::Ulimit) -> Ulimit {

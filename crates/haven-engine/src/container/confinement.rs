@@ -68,11 +68,13 @@ pub(crate) fn seccomp_profile(
     }
 }
 
-pub(crate) fn masked_paths(security: &Security) -> Vec<String> {
+/// Paths inside whose content is hidden: those given, else the default ones.
+pub fn masked_paths(security: &Security) -> Vec<String> {
     paths(security, security.masked_paths.as_ref(), MASKED_PATHS)
 }
 
-pub(crate) fn readonly_paths(security: &Security) -> Vec<String> {
+/// Paths inside that can't be written to: those given, else the default ones.
+pub fn readonly_paths(security: &Security) -> Vec<String> {
     paths(security, security.readonly_paths.as_ref(), READONLY_PATHS)
 }
 
