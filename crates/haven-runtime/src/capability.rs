@@ -190,8 +190,13 @@ impl CapabilitySet {
 
     /// The set for a container with these wishes: all for a privileged one, else Docker's default, tweaked.
     pub fn for_container(security: &Security) -> Outcome<Self> {
-        let base = if security.privileged { Self::of_kernel() } else { Self::DEFAULT };
-        Self::tweaked(base, &security.cap_add, &security.cap_drop)
+        if security.privileged {
+            // It has the host's own users, so nobody can have more there than this process can pass on: some hosts
+            // withhold capabilities from root itself.
+            let all = Self::tweaked(Self::of_kernel(), &security.cap_add, &security.cap_drop)?;
+            return Ok(all.and(Self::bounding_of_self()));
+        }
+        Self::tweaked(Self::DEFAULT, &security.cap_add, &security.cap_drop)
     }
 }
 
