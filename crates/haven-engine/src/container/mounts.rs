@@ -20,7 +20,9 @@ pub(crate) fn check(mounts: &[MountSpec]) -> Outcome<()> {
                 "invalid mount config: invalid mount path: '{target}' mount path must be absolute"
             )));
         }
-        if RESERVED_TARGETS.iter().any(|reserved| Path::new(reserved) == clean) {
+        // Anything below /proc as well: a file there that isn't the kernel's takes back what is masked (CVE-2019-16884).
+        if RESERVED_TARGETS.iter().any(|reserved| Path::new(reserved) == clean) || clean.starts_with("/proc")
+        {
             return Err(Failure::invalid(format!(
                 "invalid specification: destination can't be '{}'",
                 clean.display()
@@ -198,10 +200,10 @@ mod tests {
 
     #[test]
     fn targets_that_would_undo_the_confinement_are_refused() {
-        for bad in ["/", "/proc", "/sys/", "/a/../dev", "relative", "//proc"] {
+        for bad in ["/", "/proc", "/proc/sys", "/sys/", "/a/../dev", "relative", "//proc"] {
             assert!(check(&[tmpfs(bad)]).is_err(), "{bad}");
         }
-        assert!(check(&[tmpfs("/proc/x"), tmpfs("/data")]).is_ok());
+        assert!(check(&[tmpfs("/dev/shm"), tmpfs("/data")]).is_ok());
         assert!(check(&[tmpfs("/data"), tmpfs("/data/")]).is_err());
     }
 

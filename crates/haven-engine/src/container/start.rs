@@ -422,7 +422,7 @@ pub(crate) fn lost() -> ExitRecord {
         code: 137,
         signal: Some(9),
         oom_killed: false,
-        finished_at_ns: 0,
+        finished_at_ns: clock::now_ns(),
         lost_log_lines: 0,
         error: None,
     }
@@ -555,7 +555,12 @@ pub(crate) fn recover(shared: &Arc<Shared>, record: &ContainerRecord) -> Outcome
             let started = Started { live: Arc::new(live), endpoint, paused, exit: watch_exit(watch)? };
             Ok(Recovered::Running { started, endpoint: facts.endpoint.map(Box::new) })
         }
-        (process, _) => {
+        // It has just ended, and its keeper is about to say how.
+        (None, Ok(watch)) => {
+            let exit = settled(&watch).or(read_exit(&run_dir)?).unwrap_or_else(lost);
+            Ok(Recovered::Ended { exit, started_at_ns: facts.started_at_ns })
+        }
+        (process, Err(_)) => {
             // Without its keeper it is not supervised; it must not go on unseen.
             if let Some(pidfd) = process {
                 rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL).ok();
@@ -564,6 +569,17 @@ pub(crate) fn recover(shared: &Arc<Shared>, record: &ContainerRecord) -> Outcome
             let exit = read_exit(&run_dir)?.unwrap_or_else(lost);
             Ok(Recovered::Ended { exit, started_at_ns: facts.started_at_ns })
         }
+    }
+}
+
+/// What the keeper of an ended process tells within a limit: a keeper that hangs must not keep the daemon from starting.
+fn settled(watch: &ExitWatch) -> Option<ExitRecord> {
+    const LIMIT: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
+    let mut ready = [rustix::event::PollFd::new(watch, rustix::event::PollFlags::IN)];
+    rustix::event::poll(&mut ready, Some(&LIMIT)).ok().filter(|count| *count > 0)?;
+    match watch.try_exit() {
+        Ok(Settled::Exited(exit)) => Some(exit),
+        Ok(Settled::NotYet | Settled::KeeperGone) | Err(_) => None,
     }
 }
 

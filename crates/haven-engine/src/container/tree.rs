@@ -15,6 +15,7 @@ use haven_sys::root::{FileKind, Root};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// A tree and where in it a path of the container is.
@@ -123,12 +124,12 @@ fn overlay(lowers: &[PathBuf], writable: Option<(&Path, &Path)>) -> Outcome<Owne
 pub(crate) fn copy_directory(image: &Root, from: &Path, to: &Path) -> Outcome<()> {
     let failed =
         |e: haven_sys::root::PathError| Failure::host(format!("cannot copy `{}`", from.display())).because(e);
-    match image.stat(from) {
-        Ok(stat) if stat.kind == FileKind::Directory => {}
+    let stat = match image.stat(from) {
+        Ok(stat) if stat.kind == FileKind::Directory => stat,
         Ok(_) => return Ok(()),
         Err(error) if error.is_not_found() => return Ok(()),
         Err(error) => return Err(failed(error)),
-    }
+    };
     let target = Root::open(to).map_err(failed)?;
     let (reader, writer) = std::io::pipe().map_err(|e| Failure::host("cannot make a pipe").because(e))?;
     std::thread::scope(|scope| {
@@ -145,5 +146,9 @@ pub(crate) fn copy_directory(image: &Root, from: &Path, to: &Path) -> Outcome<()
         );
         let packed = packing.join().unwrap_or_else(|_| Err(Failure::internal("copying was cut short")));
         unpacked.map(drop).and(packed.map(drop))
-    })
+    })?;
+    // The directory itself last: its content is made as root.
+    let own = std::os::unix::fs::chown(to, Some(stat.uid), Some(stat.gid))
+        .and_then(|()| std::fs::set_permissions(to, std::fs::Permissions::from_mode(stat.mode & 0o7777)));
+    own.map_err(|e| Failure::host(format!("cannot give `{}` its owner", to.display())).because(e))
 }
