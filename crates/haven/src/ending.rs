@@ -57,6 +57,11 @@ impl Refusal {
         Self::new(Status::FAILED, Failure::host("cannot write to standard output").because(error))
     }
 
+    /// The same refusal, ending with another status.
+    pub(crate) fn ending(self, status: u8) -> Self {
+        Self { status, ..self }
+    }
+
     /// Says what failed and returns the exit status.
     pub(crate) fn report(self) -> u8 {
         if let Some(failure) = &self.failure {

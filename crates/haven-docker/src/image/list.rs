@@ -32,6 +32,16 @@ pub(crate) struct Listed {
     containers: i64,
 }
 
+impl Listed {
+    /// Shows only these of the image's names.
+    fn keep_names(&mut self, keep: impl Fn(&Reference) -> bool, image: &Image) {
+        let kept =
+            |names: &[Reference]| names.iter().filter(|name| keep(name)).map(Reference::familiar).collect();
+        self.repo_tags = kept(&image.tags);
+        self.repo_digests = kept(&image.digests);
+    }
+}
+
 /// Seconds since the epoch of the moment an image was made; 0 when it doesn't say.
 pub(crate) fn created_s(image: &Image) -> i64 {
     created_ns(image).div_euclid(1_000_000_000)
@@ -75,7 +85,10 @@ pub(crate) fn list(api: &Api, call: &Call) -> Answer<Reply> {
         .iter()
         .map(|image| {
             let usage = usage.as_ref().map(|usage| usage.images.get(&image.id).copied().unwrap_or_default());
-            describe(image, usage, Some(api.engine.image_users(&image.id).len()), call.version)
+            let mut listed =
+                describe(image, usage, Some(api.engine.image_users(&image.id).len()), call.version);
+            listed.keep_names(|name| wanted.names(name), image);
+            listed
         })
         .collect();
     Ok(Reply::json(&listed))
@@ -105,6 +118,11 @@ impl Wanted {
         })
     }
 
+    /// Whether a name is one of those asked for.
+    fn names(&self, name: &Reference) -> bool {
+        self.filters.any("reference", |pattern| matches(pattern, name))
+    }
+
     fn choose(&self, images: Vec<Arc<Image>>) -> Vec<Arc<Image>> {
         // An unnamed image that another was made from is a step on the way, shown only with `all`.
         let parents: HashSet<_> = images.iter().filter_map(|image| image.parent.clone()).collect();
@@ -115,9 +133,8 @@ impl Wanted {
                 && self.before_ns.is_none_or(|before| created < before)
                 && self.since_ns.is_none_or(|since| created > since)
                 && self.filters.labels(image.config.config.labels.as_ref().unwrap_or(&BTreeMap::new()))
-                && self.filters.any("reference", |pattern| {
-                    image.tags.iter().chain(&image.digests).any(|name| matches(pattern, name))
-                })
+                && (self.filters.values("reference").is_empty()
+                    || image.tags.iter().chain(&image.digests).any(|name| self.names(name)))
         };
         images.into_iter().filter(passes).collect()
     }

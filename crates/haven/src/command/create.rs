@@ -25,7 +25,8 @@ impl Verb for Create {
     fn run(&self, context: &Context, matches: &ArgMatches) -> Done {
         let wish = Wish::read(matches, &grammar::texts(matches, "IMAGE"))
             .map_err(|failure| Refusal::new(Status::REFUSED, failure))?;
-        let id = creation::create(context, &wish)?;
+        // Docker's `create` keeps 125 for what it can't read; what the daemon refuses is an ordinary failure.
+        let id = creation::create(context, &wish).map_err(|refusal| refusal.ending(Status::FAILED))?;
         console::line(&id)?;
         Ok(Status::FINE)
     }

@@ -274,6 +274,21 @@ fn walk<'v>(mut value: Cow<'v, Value>, fields: &[String]) -> Result<Cow<'v, Valu
     Ok(value)
 }
 
+/// Members the Docker API leaves out when there is nothing to say; to its users they are nothing and no error.
+const LEFT_OUT: &[&str] = &[
+    "Health",
+    "Healthcheck",
+    "StopSignal",
+    "StopTimeout",
+    "Shell",
+    "Annotations",
+    "Tmpfs",
+    "Sysctls",
+    "Init",
+    "SizeRw",
+    "SizeRootFs",
+];
+
 fn entry<'v>(value: &'v Value, field: &str) -> Result<&'v Value, String> {
     match value {
         Value::Map(entries) => entries
@@ -281,6 +296,7 @@ fn entry<'v>(value: &'v Value, field: &str) -> Result<&'v Value, String> {
             .find(|(name, _)| name == field)
             .or_else(|| entries.iter().find(|(name, _)| name.eq_ignore_ascii_case(field)))
             .map(|(_, value)| value)
+            .or_else(|| LEFT_OUT.contains(&field).then_some(&Value::Null))
             .ok_or_else(|| {
                 let names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
                 format!("there is no field `{field}`; there are {}", names.join(", "))
