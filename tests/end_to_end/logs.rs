@@ -1,6 +1,6 @@
 //! Logs: what a container wrote, also while it writes, across rotation, in the order it wrote it.
 
-use haven_tests::{BUSYBOX, House, within};
+use haven_tests::{BUSYBOX, House, Running, within};
 use std::time::Duration;
 
 #[test]
@@ -85,19 +85,38 @@ fn a_line_without_an_end_and_a_very_long_one_are_kept_whole() {
 }
 
 #[test]
-fn a_client_that_does_not_read_never_stops_the_container() {
+fn a_reader_of_the_log_that_does_not_read_never_stops_the_container() {
     let house = House::open();
-    if house.is_peer() {
-        return; // there it does
-    }
-    let mut slow =
-        house.haven("run --name busy").args([BUSYBOX, "sh", "-c", "echo up; yes | head -n 3000000"]).start();
+    house.detached("--name busy --log-opt max-size=10m", "echo up; sleep 0.5; yes | head -n 3000000");
+    let mut slow = house.haven("logs --follow busy").start();
     slow.wait_for("up");
-    std::process::Command::new("kill").args(["-STOP", &slow.id().to_string()]).status().expect("kill runs");
+    signal(&slow, "STOP");
     within(Duration::from_secs(30), "it ends though nobody reads", || {
         house.inspect("busy", "{{.State.Status}}") == "exited"
     });
     slow.kill();
+}
+
+#[test]
+fn an_attached_client_that_pauses_misses_nothing() {
+    let house = House::open();
+    let mut run = house
+        .haven("run --name paused")
+        .args([BUSYBOX, "sh", "-c", "echo up; sleep 0.3; seq 1 300000"])
+        .start();
+    run.wait_for("up");
+    signal(&run, "STOP");
+    std::thread::sleep(Duration::from_secs(1));
+    signal(&run, "CONT");
+    let said = run.finish().stdout;
+    assert_eq!(said.lines().count(), 300_001);
+    assert!(said.ends_with("\n300000\n"));
+}
+
+fn signal(running: &Running, signal: &str) {
+    let sent =
+        std::process::Command::new("kill").args([&format!("-{signal}"), &running.id().to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()));
 }
 
 #[test]

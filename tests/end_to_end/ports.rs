@@ -102,15 +102,20 @@ fn an_address_of_a_container_is_not_reachable_from_outside() {
 }
 
 #[test]
-fn a_container_sees_the_network_of_another_when_it_shares_it() {
+fn a_container_that_would_share_the_network_of_another_is_told_so() {
     let house = House::open();
     house.detached("--name web", SERVE);
-    let got = || {
+    let run = || {
         house
             .haven("run --rm --network container:web")
             .args([BUSYBOX, "/probe", "get", "127.0.0.1", "80"])
             .run()
-            .stdout
     };
-    eventually("it answers on loopback", || got().trim() == "served");
+    if house.is_peer() {
+        return eventually("it answers on loopback", || run().stdout.trim() == "served");
+    }
+    // FIXME: share it; a container joins another's user namespace for that, which the runtime doesn't do yet.
+    let answer = run();
+    assert_eq!(answer.code, 125, "{}", answer.story());
+    answer.says("not supported");
 }
