@@ -10,7 +10,6 @@ use super::group::Group;
 use crate::oci::DeviceRule;
 use haven_spec::{Failure, Outcome};
 use rustix::fd::AsFd;
-use std::collections::BTreeMap;
 use std::fmt;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,7 +129,8 @@ pub(super) fn rules(document: &[DeviceRule]) -> Outcome<Vec<Rule>> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Exceptions {
     allow_by_default: bool,
-    but: BTreeMap<Nodes, u32>,
+    /// In the rules' order, each set of nodes once.
+    but: Vec<(Nodes, u32)>,
 }
 
 impl Exceptions {
@@ -147,7 +147,7 @@ impl Exceptions {
                 && first.nodes == all(NodeKind::Character)
                 && second.nodes == all(NodeKind::Block)
             {
-                state = Self { allow_by_default: first.allow, but: BTreeMap::new() };
+                state = Self { allow_by_default: first.allow, but: Vec::new() };
                 index += 2;
                 continue;
             }
@@ -159,7 +159,7 @@ impl Exceptions {
 
     fn add(&mut self, rule: &Rule) -> Outcome<()> {
         if rule.allow != self.allow_by_default {
-            *self.but.entry(rule.nodes).or_default() |= rule.access.0;
+            self.except(rule.nodes, rule.access.0);
             return Ok(());
         }
         // Back to the default for these nodes: exceptions within go; one that reaches beyond can't be cut.
@@ -175,8 +175,19 @@ impl Exceptions {
                 .hint("give the narrower device rules only, or use v2 control groups"));
             }
         }
-        self.but.retain(|_, access| *access != 0);
+        self.but.retain(|(_, access)| *access != 0);
         Ok(())
+    }
+
+    fn except(&mut self, nodes: Nodes, access: u32) {
+        match self.but.iter_mut().find(|(known, _)| *known == nodes) {
+            Some((_, known)) => *known |= access,
+            None => self.but.push((nodes, access)),
+        }
+    }
+
+    fn access_of(&self, nodes: &Nodes) -> u32 {
+        self.but.iter().find(|(known, _)| known == nodes).map_or(0, |(_, access)| *access)
     }
 
     /// From `devices.list`. An unknown line is passed over.
@@ -197,7 +208,7 @@ impl Exceptions {
             };
             let Some(access) = Access::parse(access) else { continue };
             let nodes = Nodes { kind, major: major.parse().ok(), minor: minor.parse().ok() };
-            *state.but.entry(nodes).or_default() |= access.0;
+            state.except(nodes, access.0);
         }
         state
     }
@@ -235,8 +246,7 @@ fn apply_v1(directory: &Directory, wanted: &Exceptions) -> Outcome<()> {
         // Starting over also clears the exceptions, which the list doesn't show in "allow by default".
         directory.write(to_default, "a")?;
     }
-    let standing =
-        |nodes: &Nodes| if same_default { present.but.get(nodes).copied().unwrap_or(0) } else { 0 };
+    let standing = |nodes: &Nodes| if same_default { present.access_of(nodes) } else { 0 };
     for (nodes, access) in &wanted.but {
         let missing = Access(access & !standing(nodes));
         if missing.0 != 0 {
@@ -245,7 +255,7 @@ fn apply_v1(directory: &Directory, wanted: &Exceptions) -> Outcome<()> {
     }
     if same_default {
         for (nodes, access) in &present.but {
-            let surplus = Access(access & !wanted.but.get(nodes).copied().unwrap_or(0));
+            let surplus = Access(access & !wanted.access_of(nodes));
             if surplus.0 != 0 {
                 directory.write(to_default, &format!("{nodes} {surplus}"))?;
             }

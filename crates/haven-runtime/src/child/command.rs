@@ -4,8 +4,8 @@
 use super::user::Identity;
 use crate::plan::ProcessPlan;
 use crate::setback::{Blame, Setback, Step};
+use haven_sys::process;
 use haven_sys::root::Root;
-use haven_sys::{descriptor, process, signal};
 use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 use std::ffi::CString;
@@ -89,15 +89,8 @@ fn look_at(path: &str) -> Result<(), Errno> {
 }
 
 impl Command {
-    /// Becomes the command, which inherits no descriptor from `first` on; returns only why it couldn't.
-    pub(super) fn execute(&self, first: u32) -> Setback {
-        if let Err(error) = signal::restore_defaults() {
-            return Setback::host("cannot restore the signals' defaults", error);
-        }
-        // Everything but the standard streams closes by itself; this is for what should not even exist.
-        if let Err(error) = descriptor::close_on_exec_from(first) {
-            return Setback::host("cannot close descriptors", error);
-        }
+    /// Becomes the command; returns only why it couldn't. Nothing else is asked of the kernel: a filter may forbid it.
+    pub(super) fn execute(&self) -> Setback {
         let error = process::execve(&self.path, &self.arguments, &self.environment);
         match error.raw_os_error().map(Errno::from_raw_os_error) {
             // The file is there: it is its interpreter that isn't.

@@ -2,7 +2,7 @@
 //!
 //! A capability is dropped from the bounding set while there is one to do so with; the user changes while capabilities
 //! are kept; filters come last, because what they forbid is needed before. Without `no_new_privs` the kernel lets only
-//! the privileged set a filter, so it is set before capabilities go, as other runtimes do.
+//! the privileged set a filter, so the one capability for that outlives the others, until the filter stands.
 
 use super::user::Identity;
 use crate::plan::{CapabilityPlan, ProcessPlan, RlimitPlan};
@@ -45,26 +45,25 @@ pub(super) fn give_up(
     drop_bounding(wanted)?;
     rustix::thread::set_keep_capabilities(true)
         .map_err(|error| Setback::host("cannot keep capabilities while the user changes", error))?;
-    if !plan.no_new_privileges {
-        enter_ruleset(ruleset)?;
-        filter(plan)?;
-    }
     become_user(user)?;
-    set_capabilities(wanted)?;
+    let filtered = ruleset.is_some() || !plan.seccomp.is_empty();
     if plan.no_new_privileges {
+        set_capabilities(wanted)?;
         rustix::thread::set_no_new_privs(true)
             .map_err(|error| Setback::host("cannot give up gaining privileges", error))?;
+    } else if filtered {
+        let admin = CapabilitySet::SYS_ADMIN.bits();
+        let (effective, permitted) = (wanted.effective | admin, wanted.permitted | admin);
+        set_capabilities(&CapabilityPlan { effective, permitted, ..*wanted })?;
     }
     if let Some(link) = link {
         die_with_keeper(link)?;
     }
     // Some settings of the host make a process inspectable when its user changes.
     process::forbid_inspection().map_err(|error| Setback::host("cannot protect this process", error))?;
-    if plan.no_new_privileges {
-        enter_ruleset(ruleset)?;
-        filter(plan)?;
-    }
-    Ok(())
+    enter_ruleset(ruleset)?;
+    filter(plan)?;
+    if plan.no_new_privileges { Ok(()) } else { set_capabilities(wanted) }
 }
 
 fn enter_ruleset(ruleset: Option<&OwnedFd>) -> Step<()> {

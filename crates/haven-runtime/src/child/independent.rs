@@ -55,16 +55,14 @@ impl Baggage {
         }
     }
 
-    /// Gives the descriptors passed on their numbers; gives the link under one that is free, and the first number not
-    /// to be passed on.
-    pub(super) fn pass_on(&self, link: &OwnedFd) -> Step<(OwnedFd, u32)> {
+    /// Gives the descriptors passed on their numbers, and marks all others to be closed; gives the link under a number
+    /// that is free.
+    pub(super) fn pass_on(&self, link: &OwnedFd) -> Step<OwnedFd> {
         let failed = |error: std::io::Error| Setback::host("cannot pass descriptors on", error);
-        let count = u32::try_from(self.preserved.len()).unwrap_or(u32::MAX);
-        let first = count.saturating_add(3);
-        let link = rustix::io::fcntl_dupfd_cloexec(link, i32::try_from(first).unwrap_or(i32::MAX))
-            .map_err(|error| failed(error.into()))?;
+        let first = i32::try_from(self.preserved.len()).unwrap_or(i32::MAX - 3) + 3;
+        let link = rustix::io::fcntl_dupfd_cloexec(link, first).map_err(|error| failed(error.into()))?;
         descriptor::pass_on(&self.preserved).map_err(failed)?;
-        Ok((link, first))
+        Ok(link)
     }
 }
 

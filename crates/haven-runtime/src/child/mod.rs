@@ -286,17 +286,28 @@ impl Start<'_> {
         confine::limit(&self.process.rlimits)?;
         tuning::apply(&self.process.tuning, self.host_proc.as_ref())?;
         rustix::process::umask(Mode::from_raw_mode(self.process.umask.unwrap_or(0o022)));
+        // What a filter may forbid comes before it.
+        signal::restore_defaults()
+            .map_err(|error| Setback::host("cannot restore the signals' defaults", error))?;
+        if self.baggage.preserved.is_empty() {
+            // Everything but the standard streams closes by itself; this is for what should not even exist.
+            descriptor::close_on_exec_from(3)
+                .map_err(|error| Setback::host("cannot close descriptors", error))?;
+            return self.finish(link);
+        }
+        // The descriptors passed on take the numbers of others, this link's perhaps among them.
+        let link = self.baggage.pass_on(link)?;
+        let Err(setback) = self.finish(&link);
+        link::send_setback(&link, &setback);
+        process::exit_now(FAILED)
+    }
+
+    fn finish(&self, link: &OwnedFd) -> Step<Infallible> {
         let keeper = self.independent.is_none().then_some(link);
         confine::give_up(self.process, &self.user, self.ruleset.as_ref(), keeper)?;
         if self.gate == Gate::Closed {
             wait_for_go(link)?;
         }
-        if self.baggage.preserved.is_empty() {
-            return Err(self.command.execute(3));
-        }
-        // The descriptors passed on take the numbers of others, this link's perhaps among them.
-        let (link, first) = self.baggage.pass_on(link)?;
-        link::send_setback(&link, &self.command.execute(first));
-        process::exit_now(FAILED)
+        Err(self.command.execute())
     }
 }

@@ -301,9 +301,9 @@ fn finish(
     record.start_time = started(record.pid)
         .ok_or_else(|| Failure::host("the container's first process ended before it was ready"))?;
     if let Some(Hooks { prestart, create_runtime, .. }) = &record.spec.hooks {
-        let state = record.state(Status::Creating);
-        hooks::run("prestart", prestart, &state)?;
-        hooks::run("createRuntime", create_runtime, &state)?;
+        // The older hook was once run later, and those that look at the status expect what it was then.
+        hooks::run("prestart", prestart, &record.state(Status::Created))?;
+        hooks::run("createRuntime", create_runtime, &record.state(Status::Creating))?;
     }
     making.go_on()?;
     let master = making.ready()?;

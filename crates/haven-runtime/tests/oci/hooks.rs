@@ -53,7 +53,7 @@ fn hooks_run_in_order_in_their_namespaces_with_the_state_of_the_moment() {
     assert_eq!((&made[0].network, &made[1].network), (&own, &own));
     assert_ne!(made[2].network, own);
     for entry in &made {
-        assert_eq!(entry.state["status"], "creating");
+        assert_eq!(entry.state["status"], if entry.kind == "prestart" { "created" } else { "creating" });
         assert_eq!(entry.state["pid"], json!(pid));
         assert_eq!(entry.state["id"], json!(bundle.id));
         assert_eq!(entry.state["bundle"], json!(bundle.top.canonicalize().unwrap()));
