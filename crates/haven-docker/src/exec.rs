@@ -3,6 +3,7 @@
 use crate::Api;
 use crate::call::Call;
 use crate::container::attach::detach_keys;
+use crate::container::create::terminal_begins;
 use crate::container::lifecycle::{in_clients_words, terminal_size};
 use crate::frame;
 use crate::hijack::Hijack;
@@ -29,6 +30,7 @@ wire! {
         attach_stdout: bool = "AttachStdout",
         attach_stderr: bool = "AttachStderr",
         detach_keys: String = "DetachKeys",
+        size: Option<[u16; 2]> = "ConsoleSize",
         env: Vec<String> = "Env",
         working_dir: String = "WorkingDir",
         command: Option<Words> = "Cmd",
@@ -65,6 +67,7 @@ pub(crate) async fn create(api: &Api, mut call: Call, name: &str) -> Answer<Repl
         user: body.user,
         privileged: body.privileged,
         tty: body.tty,
+        console_size: terminal_begins(body.size),
         attach_stdin: body.attach_stdin,
         attach_stdout: body.attach_stdout,
         attach_stderr: body.attach_stderr,

@@ -229,6 +229,7 @@ fn request(
         run_dir,
         process: oci::Process {
             terminal: spec.tty,
+            console_size: spec.console_size.map(bundle::console_size),
             args: spec.command.clone(),
             env,
             cwd: working_dir.unwrap_or("/").to_owned(),

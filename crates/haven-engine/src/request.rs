@@ -66,6 +66,8 @@ pub struct ExecSpec {
     pub user: String,
     pub privileged: bool,
     pub tty: bool,
+    /// Rows and columns its terminal begins with.
+    pub console_size: Option<(u16, u16)>,
     pub attach_stdin: bool,
     pub attach_stdout: bool,
     pub attach_stderr: bool,

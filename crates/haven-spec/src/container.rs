@@ -52,6 +52,8 @@ pub struct ContainerSpec {
     pub hostname: Option<String>,
     pub domainname: String,
     pub tty: bool,
+    /// Rows and columns its terminal begins with; `None`: those of nobody.
+    pub console_size: Option<(u16, u16)>,
     pub open_stdin: bool,
     /// Close standard input when the first attached client goes.
     pub stdin_once: bool,

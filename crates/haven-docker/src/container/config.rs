@@ -53,6 +53,7 @@ wire! {
         port_bindings: BTreeMap<String, Option<Vec<PortBinding>>> = "PortBindings",
         restart: RestartPolicy = "RestartPolicy",
         auto_remove: bool = "AutoRemove",
+        console_size: Option<[u16; 2]> = "ConsoleSize",
         volume_driver: String = "VolumeDriver",
         volumes_from: Vec<String> = "VolumesFrom",
         annotations: BTreeMap<String, String> = "Annotations",

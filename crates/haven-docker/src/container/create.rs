@@ -106,6 +106,7 @@ pub(crate) fn spec(body: CreateBody, resolve: Resolve<'_>) -> Answer<(ContainerS
         hostname: Some(body.hostname.clone()).filter(|name| !name.is_empty()),
         domainname: body.domainname.clone(),
         tty: body.tty,
+        console_size: terminal_begins(host.console_size),
         open_stdin: body.open_stdin,
         stdin_once: body.stdin_once,
         attach_stdin: body.attach_stdin,
@@ -146,6 +147,11 @@ pub(crate) fn spec(body: CreateBody, resolve: Resolve<'_>) -> Answer<(ContainerS
         image: body.image,
     };
     Ok((spec, wishes))
+}
+
+/// Rows and columns; clients without a terminal send zeros.
+pub(crate) fn terminal_begins(wire: Option<[u16; 2]>) -> Option<(u16, u16)> {
+    wire.map(|[rows, columns]| (rows, columns)).filter(|size| *size != (0, 0))
 }
 
 /// What would change how the container runs, and isn't there, is refused by name.

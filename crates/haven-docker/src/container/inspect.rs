@@ -124,7 +124,7 @@ struct HostConfig {
     auto_remove: bool,
     volume_driver: &'static str,
     volumes_from: Option<Vec<String>>,
-    console_size: [u32; 2],
+    console_size: [u16; 2],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     annotations: BTreeMap<String, String>,
     cap_add: Option<Vec<String>>,
@@ -387,7 +387,7 @@ fn host_config(spec: &ContainerSpec, version: ApiVersion) -> HostConfig {
         auto_remove: spec.auto_remove,
         volume_driver: "",
         volumes_from: some(spec.volumes_from.clone()),
-        console_size: [0, 0],
+        console_size: spec.console_size.map_or([0, 0], |(rows, columns)| [rows, columns]),
         annotations: spec.annotations.clone(),
         cap_add: some(security.cap_add.clone()),
         cap_drop: some(security.cap_drop.clone()),

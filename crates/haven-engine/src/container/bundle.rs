@@ -147,6 +147,7 @@ pub(crate) fn document(spec: &ContainerSpec, around: &Surroundings<'_>) -> Outco
     mounts.extend(around.mounts.iter().cloned());
     let process = oci::Process {
         terminal: spec.tty,
+        console_size: spec.console_size.map(console_size),
         args: arguments(spec),
         env: environment(spec, around.hostname),
         cwd: if spec.working_dir.is_empty() { "/".into() } else { spec.working_dir.clone() },
@@ -189,4 +190,8 @@ fn around_has_uts(spec: &ContainerSpec) -> bool {
 /// The container's 65,536 ids, from `base` on the host.
 pub(crate) fn mapping(base: u32) -> oci::IdMapping {
     oci::IdMapping { container_id: 0, host_id: base, size: confinement::ID_RANGE_SIZE }
+}
+/// Rows and columns in the documents' form.
+pub(crate) fn console_size((rows, columns): (u16, u16)) -> oci::ConsoleSize {
+    oci::ConsoleSize { height: rows.into(), width: columns.into() }
 }

@@ -79,6 +79,7 @@ impl Checker {
             user: String::new(),
             privileged: false,
             tty: false,
+            console_size: None,
             attach_stdin: false,
             attach_stdout: true,
             attach_stderr: true,
