@@ -115,10 +115,13 @@ pub(crate) fn receive(feed: &OwnedFd) -> Step<Message> {
             Ok(Message::Parcels(tags.iter().zip(descriptors).map(parcel).collect()))
         }
         Some(_) => Err(out_of_order()),
-        None => {
-            Err(Setback::new(Blame::Haven, "the process that puts containers together ended unexpectedly"))
-        }
+        None => Err(assembler_gone()),
     }
+}
+
+/// What a process says that waits for its assembler in vain. Why the assembler is gone is for that to say.
+pub(crate) fn assembler_gone() -> Setback {
+    Setback::new(Blame::Haven, "the process that puts containers together ended unexpectedly")
 }
 
 pub(crate) fn out_of_order() -> Setback {

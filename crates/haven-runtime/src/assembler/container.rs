@@ -162,12 +162,7 @@ impl Assembly<'_> {
             }
             Ok(())
         };
-        let done = work();
-        if done.is_err() && !progress.answered {
-            // Later it is the keeper's to end, once it knows why.
-            made.kill();
-        }
-        done
+        work().inspect_err(|setback| super::give_up(self.report, setback, progress, &made.pidfd))
     }
 }
 

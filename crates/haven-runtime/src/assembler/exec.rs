@@ -5,7 +5,7 @@
 //! the kernel would see a move into the group as one from outside of it.
 
 use super::container::{listen, open_directory};
-use super::{Progress, answer, mounts, number};
+use super::{Progress, answer, give_up, mounts, number};
 use crate::cgroup::{Group, GroupPath};
 use crate::child;
 use crate::keeper::setup::{Facts, Setup};
@@ -64,9 +64,7 @@ impl Assembly<'_> {
                 .and_then(|()| socket::send(&feed, &[link::COMPLETE], &[]))
                 .map_err(told)
         };
-        finish().inspect_err(|_| {
-            let _gone = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
-        })
+        finish().inspect_err(|setback| give_up(self.report, setback, progress, &pidfd))
     }
 }
 

@@ -92,7 +92,7 @@ fn begin(proof: &SingleThread, assemble: impl FnOnce(&OwnedFd, OwnedFd) -> Step<
     .map_err(host("cannot fork the process that puts containers together"))?;
     let mut buffer = vec![0; link::PACKET_BYTES];
     let heard = socket::receive(&report, &mut buffer, RecvFlags::empty());
-    let gone = || Setback::new(Blame::Haven, "the process that puts containers together ended unexpectedly");
+    let gone = link::assembler_gone;
     let made = match heard {
         Ok(packet) => match (buffer[..packet.length].split_first(), packet.descriptors.into_iter().next()) {
             (Some((&MADE, body)), Some(pidfd)) => {

@@ -26,7 +26,7 @@ use crate::setback::{Setback, Step};
 use crate::spawner::{self, Order, Request};
 use haven_sys::process::SingleThread;
 use haven_sys::{descriptor, process, socket};
-use rustix::process::WaitOptions;
+use rustix::process::{Signal, WaitOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How far things are: whom a failure is told depends on it.
@@ -90,13 +90,22 @@ fn assemble(
     match done {
         Ok(()) => 0,
         Err(setback) => {
-            if progress.answered {
-                link::send_setback(report, &setback);
-            } else {
+            if !progress.answered {
                 spawner::refuse(connection, &setback);
             }
             1
         }
+    }
+}
+
+/// After a failure: while nobody knows of the process it is ended here, later the keeper ends it.
+///
+/// The keeper is told before the process can notice that nobody feeds it any more, and says only that.
+fn give_up(report: &OwnedFd, setback: &Setback, progress: &Progress, process: &OwnedFd) {
+    if progress.answered {
+        link::send_setback(report, setback);
+    } else {
+        let _gone = rustix::process::pidfd_send_signal(process, Signal::KILL);
     }
 }
 

@@ -60,6 +60,10 @@ pub(super) struct Keep {
     link: Option<OwnedFd>,
     /// From the assembler until it is done.
     report: Option<OwnedFd>,
+    /// Why the assembler gave up, until it is judged.
+    reported: Option<Setback>,
+    /// The process waited for the assembler in vain; why is still to be heard, or was.
+    orphaned: bool,
     assembler: Pid,
     streams: Streams,
     log: Option<Log>,
@@ -139,6 +143,8 @@ impl Keep {
             oom: None,
             link: Some(link),
             report: Some(report),
+            reported: None,
+            orphaned: false,
             assembler,
             streams: Streams::default(),
             log,
@@ -172,7 +178,8 @@ impl Keep {
     fn is_finished(&self) -> bool {
         let told = match &self.phase {
             Phase::Failed { since, told, .. } => *told || since.elapsed() >= SETBACK_KEPT,
-            _ => true,
+            // The assembler will say why.
+            _ => !self.orphaned,
         };
         let drained = self.ended.is_some_and(|ended| {
             self.streams.outputs.iter().all(Option::is_none)
@@ -276,8 +283,7 @@ impl Keep {
 
     fn attend(&mut self, source: Source, flags: PollFlags) {
         match source {
-            Source::Link => self.hear_process(),
-            Source::Report => self.hear_assembler(),
+            Source::Link | Source::Report => self.hear(),
             Source::Process => self.process_ended(),
             Source::Listener => self.accept(),
             Source::Stdin => self.give_input(),
@@ -288,53 +294,65 @@ impl Keep {
 
     // The way to the command.
 
-    /// Everything the process has to say before its command runs.
+    /// Everything the process and its assembler have said so far, before the command runs.
+    fn hear(&mut self) {
+        self.rested = false;
+        self.hear_process();
+        self.hear_assembler();
+        // What the process said before the assembler noticed that it is gone.
+        self.hear_process();
+        self.judge();
+    }
+
     fn hear_process(&mut self) {
         while let Some(link) = &self.link {
-            self.rested = false;
             match socket::receive(link, &mut self.buffer, RecvFlags::DONTWAIT) {
                 Ok(packet) => match self.buffer[..packet.length].split_first() {
                     Some((&link::READY, [mask, ..])) => self.take_streams(*mask, packet.descriptors),
-                    Some((&link::SETBACK, setback)) => self.fail(Setback::read(setback)),
+                    Some((&link::SETBACK, setback)) => match Setback::read(setback) {
+                        // Why is the assembler's to tell.
+                        setback if setback == link::assembler_gone() => self.orphaned = true,
+                        setback => self.fail(setback),
+                    },
                     Some(_) => {}
-                    None => self.link_closed(),
+                    None => self.link = None,
                 },
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                Err(_) => self.link_closed(),
+                Err(_) => self.link = None,
             }
         }
     }
 
-    /// The process executed its command, or is gone.
-    fn link_closed(&mut self) {
-        self.link = None;
-        // It may be gone because the assembler failed, which has told why by then.
-        self.hear_assembler();
-        if self.phase == Phase::Starting {
-            self.phase = Phase::Running;
-            self.tell_starters();
-        }
-    }
-
-    /// Everything the assembler has said so far.
     fn hear_assembler(&mut self) {
         while let Some(report) = &self.report {
-            self.rested = false;
             let Ok(packet) = socket::receive(report, &mut self.buffer, RecvFlags::DONTWAIT) else { return };
             match self.buffer[..packet.length].split_first() {
                 Some((&link::COUNTER, _)) => self.oom = packet.descriptors.into_iter().next(),
-                Some((_, setback)) => {
-                    let setback = Setback::read(setback);
-                    // When the process failed first, the assembler's failure only follows from it.
-                    self.hear_process();
-                    self.fail(setback);
-                    self.kill();
-                }
+                Some((_, setback)) => self.reported = Some(Setback::read(setback)),
                 None => {
                     self.report = None;
                     let _ended = rustix::process::waitpid(Some(self.assembler), WaitOptions::empty());
                 }
             }
+        }
+    }
+
+    /// What follows from all that was heard. When the process failed or was killed first, a failure of the assembler
+    /// only follows from that; when the assembler failed first, all the process knows is that it was left alone.
+    fn judge(&mut self) {
+        if let Some(setback) = self.reported.take()
+            && (self.orphaned || (self.link.is_some() && !self.was_killed()))
+        {
+            self.fail(setback);
+            self.kill();
+        }
+        if self.orphaned {
+            if self.report.is_none() {
+                self.fail(link::assembler_gone());
+            }
+        } else if self.link.is_none() && self.phase == Phase::Starting {
+            self.phase = Phase::Running;
+            self.tell_starters();
         }
     }
 
@@ -377,6 +395,13 @@ impl Keep {
 
     fn kill(&self) {
         let _gone = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Whether somebody ended the process, who need not be told that it couldn't go on.
+    fn was_killed(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let status = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options);
+        status.is_ok_and(|status| status.is_some_and(|status| status.terminating_signal().is_some()))
     }
 
     fn take_streams(&mut self, mask: u8, descriptors: Vec<OwnedFd>) {
@@ -580,12 +605,9 @@ impl Keep {
             Err(_) => (255, None),
         };
         self.ended = Some(Ended { code, signal, at: Instant::now(), at_ns: now_ns() });
-        self.hear_process();
+        self.hear();
         self.link = None;
-        if self.phase == Phase::Starting {
-            self.phase = Phase::Running;
-            self.tell_starters();
-        }
+        self.judge();
         self.streams.terminal_peer = None;
         self.input.discard();
         for client in &mut self.clients {
