@@ -3,7 +3,7 @@
 TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check bench crash setup lint docs clean preflight
+.PHONY: help demo build test check bench crash vm setup lint docs clean preflight
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -25,6 +25,9 @@ bench: build setup ## Haven beside docker, podman, runc and crun, in the same ru
 
 crash: ## 200 kills of the daemon at random moments under a churn of containers
 	cargo build --quiet --locked --package haven && cargo run --quiet --locked --package haven-tests --bin haven-crash -- 200
+
+vm: build ## Haven on Debian's own kernel with cgroup v2 alone, in a virtual machine (as root)
+	cargo xtask setup --vm && cargo xtask vm
 
 setup: ## install what testing and measuring need
 	cargo xtask setup

@@ -21,6 +21,7 @@ usage: cargo xtask <task>
   tidy --sizes    and list the files and functions that have grown long
   setup           install what is missing to test and measure (Debian, as root; otherwise says what to run)
   setup --demo    only what the demonstration needs
+  setup --vm      what the virtual machine needs as well
   setup --check   only say what is missing
   vm              check target/haven on Debian's kernel with cgroup v2, in a virtual machine";
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         ["vm"] => vm::run(Path::new(".")),
         ["setup"] => setup::run(Purpose::Test, Mode::Install),
         ["setup", "--demo"] => setup::run(Purpose::Demo, Mode::Install),
+        ["setup", "--vm"] => setup::run(Purpose::Machine, Mode::Install),
         ["setup", "--check"] => setup::run(Purpose::Test, Mode::Check),
         [] | ["help" | "--help" | "-h"] => {
             say(HELP);

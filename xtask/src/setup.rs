@@ -17,6 +17,8 @@ pub(crate) enum Mode {
 pub(crate) enum Purpose {
     Demo,
     Test,
+    /// The checks in a virtual machine as well.
+    Machine,
 }
 
 /// A program, the Debian package it comes in, what needs it, and why.
@@ -74,6 +76,15 @@ const NEEDS: &[Need] = &[
         purpose: Purpose::Test,
         why: "runs Haven's OCI runtime, and is a peer",
     },
+    Need {
+        program: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+        purpose: Purpose::Machine,
+        why: "the virtual machine",
+    },
+    Need { program: "cpio", package: "cpio", purpose: Purpose::Machine, why: "its first file system" },
+    Need { program: "depmod", package: "kmod", purpose: Purpose::Machine, why: "its kernel's modules" },
+    Need { program: "mke2fs", package: "e2fsprogs", purpose: Purpose::Machine, why: "its disk" },
 ];
 
 const NEXTEST: &str = "cargo-nextest";

@@ -25,17 +25,60 @@ const MODULES: &[&str] = &[
     "nft_chain_nat",
     "nft_fib_inet",
     "nft_limit",
+    "nft_objref",
+    "nft_counter",
+    "nft_redir",
     "nf_conntrack_netlink",
     "nfnetlink_log",
 ];
 
 const APPLETS: &[&str] = &[
-    "sh", "mount", "umount", "insmod", "ls", "cat", "mkdir", "rmdir", "rm", "cp", "poweroff", "sleep", "ip",
-    "echo", "grep", "ps", "date", "head", "tail", "wc", "cut", "sed", "find", "kill", "test", "nc", "wget",
-    "dd", "sort", "tr", "timeout", "true", "id",
+    "sh",
+    "mount",
+    "umount",
+    "insmod",
+    "ls",
+    "cat",
+    "mkdir",
+    "rmdir",
+    "rm",
+    "cp",
+    "poweroff",
+    "sleep",
+    "ip",
+    "echo",
+    "grep",
+    "ps",
+    "date",
+    "head",
+    "tail",
+    "wc",
+    "cut",
+    "sed",
+    "find",
+    "kill",
+    "test",
+    "nc",
+    "wget",
+    "dd",
+    "sort",
+    "tr",
+    "timeout",
+    "true",
+    "id",
+    "switch_root",
+    "sync",
 ];
 
+/// The initial file system cannot be left by pivot_root(2), so the machine moves to another one first, as every host does.
 const INIT: &str = r#"#!/bin/sh
+mkdir /host
+mount -t tmpfs host /host
+cp -a /bin /dev /proc /sys /run /tmp /etc /mnt /lib /root /var /modules /start /host
+exec switch_root /host /start
+"#;
+
+const START: &str = r#"#!/bin/sh
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm; mount -t devpts devpts /dev/pts; mount -t tmpfs run /run
 while read -r module; do insmod "$module" 2>/dev/null; done < /modules
@@ -43,6 +86,7 @@ mount -t cgroup2 none /sys/fs/cgroup
 mount /dev/vda /mnt
 ip link set lo up
 sh /mnt/check.sh
+sync
 poweroff -f
 "#;
 
@@ -50,6 +94,7 @@ poweroff -f
 const LIMIT: &str = "300";
 
 pub(crate) fn run(root: &Path) -> Result<(), String> {
+    let root = &fs::canonicalize(root).map_err(|error| format!("vm: {error}"))?;
     let binary = root.join("target/haven");
     if !binary.is_file() {
         return Err("vm: `target/haven` is missing; run `make build` first".into());
@@ -155,8 +200,10 @@ fn initrd(work: &Path, kernel: &Kernel) -> Result<PathBuf, String> {
     let list: String = order.iter().map(|name| format!("/lib/{name}\n")).collect();
     fs::write(tree.join("modules"), list).map_err(failed)?;
     fs::write(tree.join("etc/resolv.conf"), "nameserver 192.0.2.53\n").map_err(failed)?;
-    fs::write(tree.join("init"), INIT).map_err(failed)?;
-    fs::set_permissions(tree.join("init"), fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    for (name, script) in [("init", INIT), ("start", START)] {
+        fs::write(tree.join(name), script).map_err(failed)?;
+        fs::set_permissions(tree.join(name), fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    }
     let packed = work.join("initrd.gz");
     command(
         "sh",

@@ -73,6 +73,8 @@ struct Stopping {
     kill_at: Option<Instant>,
     give_up_at: Option<Instant>,
     replies: Vec<Reply<()>>,
+    /// Who only wants it killed, which is no stop to be told of.
+    killed: Vec<Reply<()>>,
     then: Then,
 }
 
@@ -190,8 +192,9 @@ impl Task {
             }
             Command::Stop(how, reply) => self.stop(how, reply).await,
             Command::Restart(how, reply) => return self.restart(how, reply).await,
+            Command::Kill(Signal::KILL, reply) => self.kill_for_good(reply).await,
             Command::Kill(signal, reply) => {
-                let outcome = self.kill(signal).await;
+                let outcome = self.signal(signal).await;
                 answer(reply, outcome);
             }
             Command::Pause(reply) => {
@@ -273,7 +276,8 @@ impl Task {
                                 "a process may hang in the kernel; see its state with `haven top` and dmesg",
                             )
                     };
-                    stopping.replies.into_iter().for_each(|reply| answer(reply, Err(stuck())));
+                    let waiting = stopping.replies.into_iter().chain(stopping.killed);
+                    waiting.for_each(|reply| answer(reply, Err(stuck())));
                     match stopping.then {
                         Then::Rest => {}
                         Then::Start(replies) | Then::Remove(_, replies) => {
@@ -408,9 +412,9 @@ impl Task {
             self.save(Write::Durable).await;
             start::forget_run(&self.shared, &self.record).await;
         }
-        let (replies, then) = match running.stopping {
-            Some(stopping) => (stopping.replies, Some(stopping.then)),
-            None => (Vec::new(), None),
+        let (replies, killed, then) = match running.stopping {
+            Some(stopping) => (stopping.replies, stopping.killed, Some(stopping.then)),
+            None => (Vec::new(), Vec::new(), None),
         };
         if again {
             self.backoff = if ran_ns > BACKOFF_RESET_NS { BACKOFF_FIRST } else { self.backoff };
@@ -426,7 +430,7 @@ impl Task {
         if !replies.is_empty() {
             self.tell("stop", []);
         }
-        replies.into_iter().for_each(|reply| answer(reply, Ok(())));
+        replies.into_iter().chain(killed).for_each(|reply| answer(reply, Ok(())));
         match then {
             Some(Then::Start(waiting)) => {
                 let outcome = self.start().await;
@@ -533,7 +537,10 @@ impl Task {
                     stopping.then = then;
                 }
             }
-            None => running.stopping = Some(Stopping { kill_at, give_up_at: None, replies, then }),
+            None => {
+                running.stopping =
+                    Some(Stopping { kill_at, give_up_at: None, replies, killed: Vec::new(), then });
+            }
         }
         let live = Arc::clone(&running.live);
         let was_paused = running.paused;
@@ -567,36 +574,57 @@ impl Task {
         }
     }
 
-    async fn kill(&mut self, signal: Signal) -> Outcome<()> {
-        let Phase::Running(running) = &mut self.phase else {
-            return Err(Failure::conflict(format!(
-                "Cannot kill container: {}: Container {} is not running",
-                self.record.id, self.record.id
-            )));
-        };
+    async fn signal(&mut self, signal: Signal) -> Outcome<()> {
+        let Phase::Running(running) = &self.phase else { return Err(self.not_to_be_killed()) };
         let live = Arc::clone(&running.live);
-        let ends =
-            signal == Signal::KILL || Some(signal) == self.record.spec.stop_signal || signal == Signal::TERM;
-        if ends && !self.record.stopped_by_user {
-            // A user who kills it does not want it back.
-            self.record.stopped_by_user = true;
-            let policy = self.record.spec.restart;
-            if matches!(policy, RestartPolicy::Always | RestartPolicy::UnlessStopped) {
-                self.save(Write::Durable).await;
-            }
+        if Some(signal) == self.record.spec.stop_signal || signal == Signal::TERM {
+            self.user_ends_it().await;
         }
-        if signal == Signal::KILL {
-            let Phase::Running(running) = &mut self.phase else { return Ok(()) };
-            if running.stopping.is_none() {
-                running.stopping =
-                    Some(Stopping { kill_at: None, give_up_at: None, replies: Vec::new(), then: Then::Rest });
-            }
-            kill_everything(live).await?;
-        } else {
-            live.signal(signal)?;
-        }
+        live.signal(signal)?;
         self.tell("kill", [("signal", signal.number().to_string())]);
         Ok(())
+    }
+
+    /// Answers once the end is recorded: who looks next sees it.
+    async fn kill_for_good(&mut self, reply: Reply<()>) {
+        let Phase::Running(running) = &self.phase else {
+            answer(reply, Err(self.not_to_be_killed()));
+            return;
+        };
+        let live = Arc::clone(&running.live);
+        self.user_ends_it().await;
+        self.tell("kill", [("signal", Signal::KILL.number().to_string())]);
+        if let Err(failure) = kill_everything(live).await {
+            answer(reply, Err(failure));
+            return;
+        }
+        let Phase::Running(running) = &mut self.phase else { return };
+        let stopping = running.stopping.get_or_insert_with(|| Stopping {
+            kill_at: None,
+            give_up_at: None,
+            replies: Vec::new(),
+            killed: Vec::new(),
+            then: Then::Rest,
+        });
+        stopping.kill_at = None;
+        stopping.give_up_at.get_or_insert(Instant::now() + KILL_PATIENCE);
+        stopping.killed.push(reply);
+    }
+
+    fn not_to_be_killed(&self) -> Failure {
+        let id = &self.record.id;
+        Failure::conflict(format!("Cannot kill container: {id}: Container {id} is not running"))
+    }
+
+    /// A user who ends it does not want it back.
+    async fn user_ends_it(&mut self) {
+        if self.record.stopped_by_user {
+            return;
+        }
+        self.record.stopped_by_user = true;
+        if matches!(self.record.spec.restart, RestartPolicy::Always | RestartPolicy::UnlessStopped) {
+            self.save(Write::Durable).await;
+        }
     }
 
     async fn freeze(&mut self, freeze: bool) -> Outcome<()> {
@@ -685,11 +713,13 @@ impl Task {
                 }
                 let Phase::Running(running) = &mut self.phase else { return true };
                 let give_up_at = Some(Instant::now() + KILL_PATIENCE);
-                let replies = running.stopping.take().map(|s| s.replies).unwrap_or_default();
+                let (replies, killed) =
+                    running.stopping.take().map(|s| (s.replies, s.killed)).unwrap_or_default();
                 running.stopping = Some(Stopping {
                     kill_at: None,
                     give_up_at,
                     replies,
+                    killed,
                     then: Then::Remove(how, vec![reply]),
                 });
                 self.tell("kill", [("signal", "9".to_owned())]);

@@ -46,8 +46,11 @@ pub(super) fn assemble(
                 Ok((mounted, Some(Layers(source.tree))))
             });
             match made {
-                // Layers that are attached nowhere, or given one by one, are too new for this kernel.
-                Err(setback) if setback.errno == Errno::INVAL.raw_os_error() => {
+                // Layers that are attached nowhere, or given one by one, are too new for this kernel; before 6.5 the
+                // overlay takes no descriptors at all.
+                Err(setback)
+                    if [Errno::INVAL, Errno::OPNOTSUPP].map(Errno::raw_os_error).contains(&setback.errno) =>
+                {
                     let mounted = older::overlay(proof, ids, lowers, upper, work, *volatile, users)
                         .map_err(|second| if second.errno == setback.errno { setback } else { second })?;
                     Ok((mounted, None))
