@@ -1,0 +1,7 @@
+//! The vault as the edge sees it: whole sessions, every back end of its store, and what a thief gets.
+
+mod fixtures;
+mod store;
+mod throttle;
+mod totp;
+mod vault;
