@@ -32,6 +32,7 @@ mod device;
 mod elements;
 mod endpoint;
 mod ends;
+pub mod exposure;
 mod host_routes;
 pub mod hosts;
 mod identity;
@@ -48,6 +49,7 @@ mod status;
 mod sweeper;
 mod sysctl;
 mod table;
+mod traffic;
 mod upkeep;
 mod watch;
 
