@@ -35,7 +35,10 @@ pub use proof::{Challenge, ProofKey, ProofPolicy};
 pub use refusal::{Ended, Refusal};
 pub use secret::Secret;
 pub use session::Session;
-pub use store::{Count, EmbeddedStore, Handle, Mark, Owner, ROW_LIMIT, Row, Store, Task};
+pub use store::{
+    Count, EmbeddedStore, Endpoint, Handle, Mark, Owner, ROW_LIMIT, RedisConfig, RedisStore, RedisTls, Row,
+    Store, Task, Topology,
+};
 pub use throttle::{Allowance, Throttle, ThrottlePolicy, Verdict};
 pub use totp::{CodeVerdict, Totp, TotpSecret};
 pub use vault::{Policy, SessionView, SignIn, Vault};

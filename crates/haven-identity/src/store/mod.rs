@@ -5,8 +5,10 @@
 //! make one that opens.
 
 mod embedded;
+mod redis;
 
 pub use embedded::EmbeddedStore;
+pub use redis::{Endpoint, RedisConfig, RedisStore, RedisTls, Topology};
 
 use crate::facts::User;
 use crate::moment::Moment;
