@@ -23,6 +23,9 @@ fn endpoint(n: u16) -> Outcome<Endpoint> {
         identity: Identity::new(u32::from(n) + 1)?,
         mac: None,
         interface: "eth0".into(),
+        subnet: None,
+        gateway: true,
+        internal: false,
         egress: true,
         published: vec![Published {
             container: PortKey::parse("80")?,

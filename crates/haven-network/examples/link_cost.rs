@@ -40,6 +40,9 @@ fn attach(network: &Network, n: u8) -> Outcome<(OwnedFd, Ipv4Addr)> {
             identity: Identity::new(n.into())?,
             mac: None,
             interface: "eth0".into(),
+            subnet: None,
+            gateway: true,
+            internal: false,
             egress: true,
             published: vec![Published {
                 container: PortKey::parse("80")?,

@@ -13,15 +13,36 @@ pub struct AddressPool {
     net: Ipv4Net,
     taken: BTreeSet<u32>,
     last: u32,
+    /// First and last address that is given when nobody asks for one; `None`: all.
+    part: Option<(u32, u32)>,
+    /// Taken by nobody who could give them back.
+    reserved: BTreeSet<u32>,
 }
 
 impl AddressPool {
     pub fn new(net: Ipv4Net) -> Self {
-        Self { net, taken: BTreeSet::new(), last: 0 }
+        Self { net, taken: BTreeSet::new(), last: 0, part: None, reserved: BTreeSet::new() }
     }
 
     pub fn net(&self) -> Ipv4Net {
         self.net
+    }
+
+    /// Gives only addresses of `part` to those who ask for none in particular.
+    #[must_use]
+    pub fn giving(mut self, part: Ipv4Net) -> Self {
+        let (first, last) = self.range();
+        let base = part.address().to_bits();
+        let end = base | u32::MAX.checked_shr(part.prefix().into()).unwrap_or(0);
+        self.part = Some((base.max(first), end.min(last)));
+        self
+    }
+
+    /// Never gives this address.
+    #[must_use]
+    pub fn without(mut self, address: Ipv4Addr) -> Self {
+        self.reserved.insert(address.to_bits());
+        self
     }
 
     /// How many addresses are taken.
@@ -43,9 +64,11 @@ impl AddressPool {
 
     /// The next free address after the last one given, so that an address is not soon somebody else's.
     pub fn allocate(&mut self) -> Outcome<Ipv4Addr> {
-        let (first, last) = self.range();
+        let (first, last) = self.part.unwrap_or_else(|| self.range());
         let start = self.last.clamp(first.saturating_sub(1), last.max(first));
-        let free = (start + 1..=last).chain(first..=start.min(last)).find(|a| !self.taken.contains(a));
+        let free = (start + 1..=last)
+            .chain(first..=start.min(last))
+            .find(|a| !self.taken.contains(a) && !self.reserved.contains(a));
         let address = free.ok_or_else(|| {
             Failure::conflict(format!("all addresses of `{}` are in use", self.net))
                 .hint("remove containers, or configure a larger pool")
@@ -66,7 +89,7 @@ impl AddressPool {
                     Ipv4Addr::from_bits(last)
                 )));
         }
-        if !self.taken.insert(address.to_bits()) {
+        if self.reserved.contains(&address.to_bits()) || !self.taken.insert(address.to_bits()) {
             return Err(Failure::conflict(format!("address `{address}` is already in use")));
         }
         self.last = self.last.max(address.to_bits());
@@ -122,6 +145,18 @@ mod tests {
         assert!(pool.claim(Ipv4Addr::new(10, 1, 2, 0)).is_err());
         assert!(pool.claim(Ipv4Addr::new(10, 1, 2, 255)).is_err());
         assert_eq!(pool.allocate().unwrap(), Ipv4Addr::new(10, 1, 2, 10));
+    }
+
+    #[test]
+    fn a_part_is_given_from_and_reserved_addresses_never_are() {
+        let part = Ipv4Net::parse("10.1.2.8/30").unwrap();
+        let mut pool = pool("10.1.2.0/24").giving(part).without(Ipv4Addr::new(10, 1, 2, 9));
+        for expected in [8, 10, 11] {
+            assert_eq!(pool.allocate().unwrap(), Ipv4Addr::new(10, 1, 2, expected));
+        }
+        assert!(pool.allocate().is_err());
+        assert!(pool.claim(Ipv4Addr::new(10, 1, 2, 9)).is_err());
+        pool.claim(Ipv4Addr::new(10, 1, 2, 77)).unwrap();
     }
 
     #[test]

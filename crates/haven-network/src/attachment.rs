@@ -31,6 +31,9 @@ impl Attachment {
         if let Some(network) = self.network {
             all.extend(elements::on_network(self.interface, network.number()));
         }
+        if endpoint.internal {
+            all.push(elements::internal(self.interface));
+        }
         if endpoint.egress {
             all.push(elements::egress_any(identity.number(), identity.egress_link()));
             all.push(elements::live(identity.egress_link()));
@@ -117,6 +120,9 @@ mod tests {
             identity: Identity::new(5).unwrap(),
             mac: None,
             interface: "eth0".into(),
+            subnet: None,
+            gateway: true,
+            internal: false,
             egress: true,
             published: Vec::new(),
         }

@@ -203,6 +203,19 @@ impl Changes {
         });
     }
 
+    /// To a range of addresses by a gateway that has no route of its own on this interface.
+    pub(crate) fn add_gateway_route(&mut self, index: u32, network: Ipv4Addr, prefix: u8, gateway: Ipv4Addr) {
+        /// `RTNH_F_ONLINK`
+        const REACHED_DIRECTLY: u32 = 4;
+        self.batch.message(NEW_ROUTE, ACK | CREATE | REPLACE, |m| {
+            let [a, b, c, d] = REACHED_DIRECTLY.to_ne_bytes();
+            m.raw(&[AF_INET, prefix, 0, 0, MAIN_TABLE, ROUTE_ORIGIN, 0, UNICAST, a, b, c, d]);
+            put_address(m, 1, network.into());
+            put_address(m, 5, gateway.into());
+            m.u32(4, index);
+        });
+    }
+
     /// Addresses of the network that no container has lead nowhere, rather than out by the default route.
     pub(crate) fn add_unreachable(&mut self, network: Ipv4Addr, prefix: u8) {
         self.route(NEW_ROUTE, ACK | CREATE | REPLACE, network.into(), prefix, UNREACHABLE, |_| {});

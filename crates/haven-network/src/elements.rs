@@ -2,8 +2,9 @@
 
 use crate::nft::{Element, SetSpec};
 use crate::table::{
-    BIND4, BIND6, DST_ID, DST_NET, EGRESS_ANY, EGRESS4, EGRESS6, LINKS, LINKS_ALL, LINKS_ANY, LINKS_RANGE,
-    LIVE, PORTED, PUBLISH4, PUBLISH4_ANY, PUBLISH6, PUBLISH6_ANY, SCTP, SRC_ID, SRC_NET, TCP, UDP,
+    BIND4, BIND6, DST_ID, DST_NET, EGRESS_ANY, EGRESS4, EGRESS6, INTERNAL, LINKS, LINKS_ALL, LINKS_ANY,
+    LINKS_RANGE, LIVE, PORTED, PUBLISH4, PUBLISH4_ANY, PUBLISH6, PUBLISH6_ANY, SCTP, SRC_ID, SRC_NET, TCP,
+    UDP,
 };
 use haven_spec::{Ipv4Net, PortProtocol};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -150,6 +151,11 @@ pub(crate) fn overlap(one: (&[u8], &[u8]), other: (&[u8], &[u8])) -> bool {
 pub(crate) fn on_network(interface: u32, network: u32) -> [Element; 2] {
     [SRC_NET, DST_NET]
         .map(|map| element(map, KeyBytes::new().number(interface), Some(KeyBytes::new().number(network))))
+}
+
+/// Nothing leads from this interface to the outside.
+pub(crate) fn internal(interface: u32) -> Element {
+    element(INTERNAL, KeyBytes::new().number(interface), None)
 }
 
 /// Source to everything outside.

@@ -1,7 +1,7 @@
 //! One container on one network: what is to be true in the kernel while it runs.
 
 use crate::Identity;
-use haven_spec::{ContainerId, Failure, Outcome, PortKey};
+use haven_spec::{ContainerId, Failure, Ipv4Net, Outcome, PortKey};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,9 +19,22 @@ pub struct Endpoint {
     pub mac: Option<MacAddress>,
     /// The interface's name in the container: `eth0`.
     pub interface: String,
+    /// What else is on its network: reached over this interface, also when the way out is another one.
+    #[serde(default)]
+    pub subnet: Option<Ipv4Net>,
+    /// Everything that no other interface leads to goes this way.
+    #[serde(default = "yes")]
+    pub gateway: bool,
+    /// Nothing leads from its network to the outside, whatever links say.
+    #[serde(default)]
+    pub internal: bool,
     /// May open connections to the outside.
     pub egress: bool,
     pub published: Vec<Published>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Endpoint {

@@ -66,9 +66,13 @@ pub(crate) fn container_side(netns: BorrowedFd<'_>, attachment: &Attachment, far
         changes.add_address(far, ipv6.into());
     }
     changes.set_up(far);
-    changes.add_host_route(far, GATEWAY.into());
-    changes.add_default_route(far, GATEWAY.into());
-    if endpoint.ipv6.is_some() {
+    if endpoint.gateway {
+        changes.add_host_route(far, GATEWAY.into());
+        changes.add_default_route(far, GATEWAY.into());
+    } else if let Some(subnet) = endpoint.subnet {
+        changes.add_gateway_route(far, subnet.address(), subnet.prefix(), GATEWAY);
+    }
+    if endpoint.gateway && endpoint.ipv6.is_some() {
         changes.add_default_route(far, GATEWAY6.into());
     }
     NetlinkSocket::open_in(netns, Family::Route)

@@ -4,10 +4,13 @@ use crate::device::{self, Changes, ROUTE_ORIGIN, Route};
 use crate::network::refused;
 use haven_spec::{Failure, Ipv4Net, Outcome};
 use haven_sys::netlink::NetlinkSocket;
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 /// MTU when there is no default route to take it from.
 const ETHERNET_MTU: u32 = 1500;
+/// Networks get some thousand addresses, and there is room for some thousand networks.
+const SUBNET_PREFIX: u8 = 22;
 
 /// The pool to use: the one asked for, the one in use since the host started, or the first that fits.
 pub(crate) fn choose_pool(wanted: Option<Ipv4Net>, routes: &[Route]) -> Outcome<Ipv4Net> {
@@ -41,26 +44,74 @@ fn net(route: &Route) -> Option<Ipv4Net> {
     Ipv4Net::new(route.destination, route.prefix).ok()
 }
 
-/// Puts the route of `pool` there, and takes away those of pools used before.
-pub(crate) fn ensure_pool_route(
-    socket: &mut NetlinkSocket,
-    pool: Ipv4Net,
-    routes: &[Route],
-) -> Outcome<bool> {
-    let others = pool_routes(routes).filter(|net| *net != pool).collect::<Vec<_>>();
-    let present = pool_routes(routes).any(|net| net == pool);
-    if present && others.is_empty() {
-        return Ok(false);
+/// Puts the route of one pool there.
+pub(crate) fn ensure_route(socket: &mut NetlinkSocket, pool: Ipv4Net, routes: &[Route]) -> Outcome<()> {
+    if pool_routes(routes).any(|net| net == pool) {
+        return Ok(());
     }
     let mut changes = Changes::new();
-    if !present {
-        changes.add_unreachable(pool.address(), pool.prefix());
+    changes.add_unreachable(pool.address(), pool.prefix());
+    changes.apply(socket).map_err(|e| refused(format!("cannot set the route of the pool `{pool}`"), e))
+}
+
+pub(crate) fn remove_route(socket: &mut NetlinkSocket, pool: Ipv4Net) -> Outcome<()> {
+    let mut changes = Changes::new();
+    changes.delete_unreachable(pool.address(), pool.prefix());
+    match changes.apply(socket) {
+        Err(error) if error.errno() != rustix::io::Errno::SRCH => {
+            Err(refused(format!("cannot remove the route of the pool `{pool}`"), error))
+        }
+        _ => Ok(()),
     }
-    for other in others {
-        changes.delete_unreachable(other.address(), other.prefix());
+}
+
+/// Puts the routes of `pools` there, and takes away those of pools used before.
+pub(crate) fn ensure_pool_routes(
+    socket: &mut NetlinkSocket,
+    pools: &BTreeSet<Ipv4Net>,
+    routes: &[Route],
+) -> Outcome<()> {
+    for pool in pools {
+        ensure_route(socket, *pool, routes)?;
     }
-    changes.apply(socket).map_err(|e| refused(format!("cannot set the route of the pool `{pool}`"), e))?;
-    Ok(true)
+    for other in pool_routes(routes).filter(|net| !pools.contains(net)) {
+        remove_route(socket, other)?;
+    }
+    Ok(())
+}
+
+/// A range of [`SUBNET_PREFIX`] for a network, from the same ranges the pool is chosen from.
+pub(crate) fn choose_subnet(taken: &[Ipv4Net], pool: Ipv4Net, routes: &[Route]) -> Outcome<Ipv4Net> {
+    let foreign = routes.iter().filter(|r| r.prefix != 0 && r.origin != ROUTE_ORIGIN).filter_map(net);
+    let taken = foreign.chain(taken.iter().copied()).chain([pool]).collect::<Vec<_>>();
+    let free = |net: &Ipv4Net| !taken.iter().any(|other| other.overlaps(*net));
+    candidates().flat_map(parts).find(free).ok_or_else(|| {
+        Failure::conflict("no address range is left for another network")
+            .because("every range overlaps a route of the host or a network")
+            .hint("remove networks nobody uses (haven network prune), or give one with --subnet")
+    })
+}
+
+/// The ranges of [`SUBNET_PREFIX`] in a wider one; a narrower one is itself.
+fn parts(net: Ipv4Net) -> impl Iterator<Item = Ipv4Net> {
+    let prefix = net.prefix().max(SUBNET_PREFIX);
+    let count = 1_u32 << (prefix - net.prefix());
+    let step = 1_u32 << (32 - prefix);
+    (0..count).filter_map(move |n| {
+        Ipv4Net::new(Ipv4Addr::from_bits(net.address().to_bits() + n * step), prefix).ok()
+    })
+}
+
+/// Refuses a range in which the host reaches something else.
+pub(crate) fn check_subnet(subnet: Ipv4Net, routes: &[Route]) -> Outcome<()> {
+    let foreign = routes.iter().filter(|r| r.prefix != 0 && r.origin != ROUTE_ORIGIN).filter_map(net);
+    match foreign.into_iter().find(|other| other.overlaps(subnet)) {
+        None => Ok(()),
+        Some(other) => {
+            Err(Failure::conflict(format!("the subnet `{subnet}` overlaps the host's route to `{other}`"))
+                .hint("choose another one, or leave --subnet out"))
+        }
+    }
 }
 
 pub(crate) fn remove_pool_routes(socket: &mut NetlinkSocket) -> Option<Failure> {
@@ -109,6 +160,22 @@ mod tests {
         assert_eq!(choose(&[route("10.0.0.0/8", 2), route("172.16.0.0/12", 2)]), "192.168.253.0/24");
         let everything = [route("10.0.0.0/8", 2), route("172.16.0.0/12", 2), route("192.168.0.0/16", 2)];
         assert!(choose_pool(None, &everything).is_err());
+    }
+
+    #[test]
+    fn a_subnet_overlaps_no_pool_no_network_and_no_route() {
+        let pool = Ipv4Net::parse("10.210.0.0/16").unwrap();
+        let mut taken = Vec::new();
+        let routes = [route("10.211.4.0/24", 2), route("0.0.0.0/0", 2)];
+        for expected in ["10.211.0.0/22", "10.211.8.0/22", "10.211.12.0/22"] {
+            let chosen = choose_subnet(&taken, pool, &routes).unwrap();
+            assert_eq!(chosen.to_string(), expected);
+            taken.push(chosen);
+        }
+        assert!(check_subnet(Ipv4Net::parse("10.211.0.0/16").unwrap(), &routes).is_err());
+        assert!(check_subnet(Ipv4Net::parse("10.212.0.0/16").unwrap(), &routes).is_ok());
+        let everything = [route("10.0.0.0/8", 2), route("172.16.0.0/12", 2), route("192.168.0.0/16", 2)];
+        assert!(choose_subnet(&[], pool, &everything).is_err());
     }
 
     #[test]

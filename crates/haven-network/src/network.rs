@@ -21,7 +21,7 @@ use haven_spec::{ContainerId, Failure, Ipv4Net, Outcome, PortMapping, PortProtoc
 use haven_sys::netlink::{Family, NetlinkError, NetlinkSocket};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -53,6 +53,8 @@ pub struct Network {
     links: Mutex<Links>,
     /// The networks that links can begin and end at, by name.
     networks: Mutex<BTreeMap<String, Identity>>,
+    /// The address ranges of networks beside the pool.
+    subnets: Mutex<BTreeSet<Ipv4Net>>,
     ports: Mutex<Ports>,
     sweeper: Sweeper,
     /// Reconciling excludes changes, which exclude only it: what is being connected would look like nobody's.
@@ -76,7 +78,7 @@ impl Network {
         let forwarding_by_us = enable_forwarding()?;
         let made = ensure_table(&mut nft, &table, forwarding_by_us)?;
         // Only when the table stands may packets be sent anywhere by it.
-        host_routes::ensure_pool_route(&mut route, pool, &routes)?;
+        host_routes::ensure_route(&mut route, pool, &routes)?;
         let sweeper = Sweeper::start(open_socket(Family::Route)?, open_socket(Family::Netfilter)?)
             .map_err(|e| Failure::host("cannot start a thread").because(e))?;
         Ok(Self {
@@ -90,15 +92,28 @@ impl Network {
             attached: Mutex::default(),
             links: Mutex::default(),
             networks: Mutex::default(),
+            subnets: Mutex::default(),
             ports: Mutex::default(),
             sweeper,
             changing: RwLock::default(),
         })
     }
 
-    /// Where containers' addresses come from.
+    /// The pool and the networks' own ranges.
+    fn pools(&self) -> BTreeSet<Ipv4Net> {
+        lock(&self.subnets).iter().copied().chain([self.pool]).collect()
+    }
+
+    /// Where the addresses of the default network come from.
     pub fn pool(&self) -> Ipv4Net {
         self.pool
+    }
+
+    /// As [`Network::reconcile`] with what is attached already: when somebody else has changed the firewall.
+    pub fn repair(&self) -> Outcome<Repairs> {
+        let _alone = self.changing.write().unwrap_or_else(PoisonError::into_inner);
+        let desired = lock(&self.attached).values().flatten().map(|a| a.endpoint.clone()).collect::<Vec<_>>();
+        self.agree(&desired)
     }
 
     /// Makes the kernel agree with `desired`, the endpoints of all running containers: lists our objects, compares,
@@ -106,13 +121,17 @@ impl Network {
     /// changed the firewall.
     pub fn reconcile(&self, desired: &[Endpoint]) -> Outcome<Repairs> {
         let _alone = self.changing.write().unwrap_or_else(PoisonError::into_inner);
+        self.agree(desired)
+    }
+
+    fn agree(&self, desired: &[Endpoint]) -> Outcome<Repairs> {
         let mut attached = lock(&self.attached);
         let (found, repairs) = reconciliation::Reconciliation {
             route: &mut lock(&self.route),
             nft: &mut lock(&self.nft),
             ports: &mut lock(&self.ports),
             table: &self.table,
-            pool: self.pool,
+            pools: &self.pools(),
             forwarding_by_us: self.forwarding_by_us,
             links: &lock(&self.links),
             networks: &lock(&self.networks),
@@ -290,6 +309,46 @@ impl Network {
         let failures = self.forget(container, None);
         lock(&self.ports).release(container);
         failures
+    }
+
+    /// Takes a running container off one of its networks: what it published there, the packets, and the interface.
+    pub fn disconnect(&self, container: &ContainerId, interface: &str) -> Vec<Failure> {
+        let _shared = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let leaving = lock(&self.attached)
+            .get(container)
+            .and_then(|of| of.iter().find(|a| a.endpoint.interface == interface).cloned());
+        let Some(leaving) = leaving else { return Vec::new() };
+        let mut failures = self.forget(container, Some(interface));
+        lock(&self.ports).release_some(container, &leaving.endpoint.published);
+        let mut changes = Changes::new();
+        changes.delete_device(leaving.interface);
+        match changes.apply(&mut lock(&self.route)) {
+            Err(error) if error.errno() != Errno::NODEV => {
+                failures.push(refused(format!("cannot delete the interface `{}`", leaving.name), error));
+            }
+            _ => {}
+        }
+        failures
+    }
+
+    /// Makes the interface the one by which everything else is reached: for a container that has lost that one.
+    pub fn lead_out(&self, netns: BorrowedFd<'_>, container: &ContainerId, interface: &str) -> Outcome<()> {
+        let _shared = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let mut attached = lock(&self.attached);
+        let of = attached
+            .get_mut(container)
+            .and_then(|of| of.iter_mut().find(|a| a.endpoint.interface == interface));
+        let Some(attachment) = of else {
+            return Err(Failure::not_found(format!(
+                "container `{}` has no interface `{interface}`",
+                container.short()
+            )));
+        };
+        attachment.endpoint.gateway = true;
+        let far = NetlinkSocket::open_in(netns, Family::Route)
+            .and_then(|mut socket| device::named(&mut socket, interface))
+            .map_err(|e| refused("cannot look into the container's network namespace", e))?;
+        container_side(netns, attachment, far.map_or(0, |far| far.index))
     }
 
     /// Removes the elements of a container's attachments, or of one of them, and dooms the interfaces.

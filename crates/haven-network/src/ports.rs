@@ -171,6 +171,15 @@ impl Ports {
         self.held.retain(|_, held| held.container != *container);
     }
 
+    /// Lets go of some ports of the container.
+    pub(crate) fn release_some(&mut self, container: &ContainerId, published: &[Published]) {
+        for place in published.iter().map(place) {
+            if self.held.get(&place).is_some_and(|held| held.container == *container) {
+                self.held.remove(&place);
+            }
+        }
+    }
+
     /// Lets go of the ports of every container that `keep` does not want.
     pub(crate) fn retain(&mut self, keep: impl Fn(&ContainerId) -> bool) {
         self.held.retain(|_, held| keep(&held.container));

@@ -24,7 +24,7 @@ pub(crate) struct Reconciliation<'a> {
     pub(crate) nft: &'a mut NetlinkSocket,
     pub(crate) ports: &'a mut Ports,
     pub(crate) table: &'a TableSpec,
-    pub(crate) pool: Ipv4Net,
+    pub(crate) pools: &'a BTreeSet<Ipv4Net>,
     pub(crate) forwarding_by_us: bool,
     pub(crate) links: &'a Links,
     pub(crate) networks: &'a BTreeMap<String, Identity>,
@@ -41,7 +41,7 @@ impl Reconciliation<'_> {
         wanted.extend(elements::constants());
         wanted.extend(self.links.elements());
         change_elements(self.nft, self.table, &wanted, &mut repairs)?;
-        repair_interfaces(self.route, self.pool, &attachments, &mut repairs)?;
+        repair_interfaces(self.route, self.pools, &attachments, &mut repairs)?;
         remove_interfaces(self.route, &leftovers, &mut repairs);
 
         self.ports.retain(|container| desired.iter().any(|e| e.container == *container));
@@ -118,12 +118,12 @@ fn change_elements(
 /// Puts the pool's route, addresses and routes of interfaces back where they are missing.
 fn repair_interfaces(
     route: &mut NetlinkSocket,
-    pool: Ipv4Net,
+    pools: &BTreeSet<Ipv4Net>,
     attachments: &[Attachment],
     repairs: &mut Repairs,
 ) -> Outcome<()> {
     let routes = device::ipv4_routes(route).map_err(|e| refused("cannot list the host's routes", e))?;
-    host_routes::ensure_pool_route(route, pool, &routes)?;
+    host_routes::ensure_pool_routes(route, pools, &routes)?;
     let addresses =
         device::ipv4_addresses(route).map_err(|e| refused("cannot list the host's addresses", e))?;
     let addressed: BTreeSet<u32> =

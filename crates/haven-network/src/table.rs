@@ -27,7 +27,7 @@ pub(crate) const TABLE: &str = "haven";
 /// The prefix of our interfaces' names on the host.
 pub(crate) const INTERFACE_PREFIX: &str = "hv";
 /// Changes when the table's shape does; part of its comment.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 pub(crate) const DENIED_TOTAL: &str = "denied_total";
 pub(crate) const REVOKED_TOTAL: &str = "revoked_total";
@@ -65,6 +65,8 @@ pub(crate) const DST_ID: SetSpec = SetSpec::map("dst_id", &[InterfaceIndex], &[M
 /// Which network an interface is on, where that matters.
 pub(crate) const SRC_NET: SetSpec = SetSpec::map("src_net", &[InterfaceIndex], &[Mark]);
 pub(crate) const DST_NET: SetSpec = SetSpec::map("dst_net", &[InterfaceIndex], &[Mark]);
+/// Interfaces of networks that nothing leads out of.
+pub(crate) const INTERNAL: SetSpec = SetSpec::set("internal", &[InterfaceIndex]);
 /// Source, destination, protocol, port → link.
 pub(crate) const LINKS: SetSpec = SetSpec::map("links", &[Mark, Mark, Protocol, Port], &[Mark]);
 /// Source, destination, protocol → link.
@@ -99,13 +101,14 @@ pub(crate) const PUBLISH4_ANY: SetSpec = SetSpec::map("publish4_any", &[Protocol
 pub(crate) const PUBLISH6_ANY: SetSpec = SetSpec::map("publish6_any", &[Protocol, Port], &[V6, Port]);
 
 /// The sets whose elements follow from endpoints: what reconciling compares. `denied` is the kernel's.
-pub(crate) const DECLARED_SETS: [SetSpec; 21] = [
+pub(crate) const DECLARED_SETS: [SetSpec; 22] = [
     BIND4,
     BIND6,
     SRC_ID,
     DST_ID,
     SRC_NET,
     DST_NET,
+    INTERNAL,
     LINKS,
     LINKS_ANY,
     LINKS_ALL,
@@ -248,6 +251,7 @@ fn rules() -> Vec<RuleSpec> {
     rule("by_network", vec![then(Jump("declared"))]);
 
     let outbound = |key, set| [identify(CONNECTION_MARK, key, set), is_live(), accept()].concat();
+    rule("egress", vec![in_set(Key(&[Field::Incoming]), &INTERNAL), then(Return)]);
     rule("egress", vec![outbound(Key(&[CONNECTION_MARK]), &EGRESS_ANY)]);
     rule("egress", vec![v4(), outbound(Key(&EGRESS4_KEY), &EGRESS4)]);
     rule("egress", vec![v6(), outbound(Key(&EGRESS6_KEY), &EGRESS6)]);

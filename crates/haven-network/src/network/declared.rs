@@ -7,7 +7,8 @@ use crate::links::Links;
 use crate::nft::{self, Element, Transaction};
 use crate::observation::{Attempt, LinkTraffic};
 use crate::{Identity, Link, LinkId, table};
-use haven_spec::Outcome;
+use crate::{device, host_routes};
+use haven_spec::{Ipv4Net, Outcome};
 use std::sync::PoisonError;
 
 impl Network {
@@ -73,6 +74,49 @@ impl Network {
     /// reconciled, from now on.
     pub fn declare_network(&self, name: &str, identity: Identity) {
         lock(&self.networks).insert(name.to_owned(), identity);
+    }
+
+    /// Forgets what [`Network::declare_network`] was told.
+    pub fn forget_network(&self, name: &str) {
+        lock(&self.networks).remove(name);
+    }
+
+    /// Takes an address range up for a network: what nobody has of it leads nowhere.
+    pub fn add_subnet(&self, subnet: Ipv4Net) -> Outcome<()> {
+        let _shared = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let mut route = lock(&self.route);
+        let routes =
+            device::ipv4_routes(&mut route).map_err(|e| refused("cannot list the host's routes", e))?;
+        host_routes::ensure_route(&mut route, subnet, &routes)?;
+        lock(&self.subnets).insert(subnet);
+        Ok(())
+    }
+
+    /// Takes ranges up without telling the kernel: at the daemon's start, before [`Network::reconcile`] compares.
+    pub fn restore_subnets(&self, subnets: impl IntoIterator<Item = Ipv4Net>) {
+        lock(&self.subnets).extend(subnets);
+    }
+
+    pub fn remove_subnet(&self, subnet: Ipv4Net) -> Outcome<()> {
+        let _shared = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        if !lock(&self.subnets).remove(&subnet) {
+            return Ok(());
+        }
+        host_routes::remove_route(&mut lock(&self.route), subnet)
+    }
+
+    /// A range for a new network that overlaps nothing in `taken` and no route of the host.
+    pub fn choose_subnet(&self, taken: &[Ipv4Net]) -> Outcome<Ipv4Net> {
+        let routes = device::ipv4_routes(&mut lock(&self.route))
+            .map_err(|e| refused("cannot list the host's routes", e))?;
+        host_routes::choose_subnet(taken, self.pool, &routes)
+    }
+
+    /// Whether a range that somebody asks for would take addresses away from something the host reaches.
+    pub fn check_subnet(&self, subnet: Ipv4Net) -> Outcome<()> {
+        let routes = device::ipv4_routes(&mut lock(&self.route))
+            .map_err(|e| refused("cannot list the host's routes", e))?;
+        host_routes::check_subnet(subnet, &routes)
     }
 
     /// What every live link has carried.

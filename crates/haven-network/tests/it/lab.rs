@@ -236,6 +236,9 @@ pub(crate) fn endpoint(n: u8) -> Endpoint {
         identity: Identity::new(n.into()).unwrap(),
         mac: None,
         interface: "eth0".into(),
+        subnet: None,
+        gateway: true,
+        internal: false,
         egress: true,
         published: Vec::new(),
     }

@@ -276,3 +276,50 @@ fn a_hundred_thousand_links_are_loaded_and_changed_one_by_one() {
     let repairs = lab.host.inside(|| lab.network.reconcile(&[one, two])).unwrap();
     assert!(repairs.is_empty(), "{repairs:?}");
 }
+
+#[test]
+fn a_container_on_two_networks_uses_each_for_its_own() {
+    let Some(lab) = Lab::new() else { return };
+    lab.network.declare_network("front", identity(1000));
+    lab.network.declare_network("back", identity(1001));
+    let subnet = |text: &str| haven_spec::Ipv4Net::parse(text).unwrap();
+    lab.host.inside(|| lab.network.add_subnet(subnet("10.220.0.0/22"))).unwrap();
+    let back = |n: u8, gateway: bool| Endpoint {
+        ipv4: std::net::Ipv4Addr::new(10, 220, 0, n),
+        subnet: Some(subnet("10.220.0.0/22")),
+        gateway,
+        internal: true,
+        ..on("back", n)
+    };
+    let (web, db) = (on("front", 1), back(2, true));
+    let second = Endpoint { interface: "eth1".into(), ..back(1, false) };
+    let (a, b) = (lab.attach(&web), lab.attach(&db));
+    lab.host.inside(|| lab.network.attach(a.fd(), &second)).unwrap();
+    let (front, backs) = (Party::Network(identity(1000)), Party::Network(identity(1001)));
+    lab.declare(&[
+        link(1, backs, backs, Traffic::All),
+        link(2, front, Party::Outside, Traffic::All),
+        link(3, app(2), Party::Outside, Traffic::All),
+    ]);
+    assert!(reaches(&a, &b, &db, 80) && reaches(&b, &a, &second, 80));
+    assert!(!reaches(&b, &a, &web, 80), "its other address is another network's");
+    let out = |place: &Place| place.reaches(OUTSIDE, 443, &lab.outside.listen("203.0.113.2:443"));
+    assert!(out(&a));
+    assert!(!out(&b), "nothing leads out of an internal network, whatever links say");
+    // Repairing knows all of it.
+    lab.host.run("nft flush ruleset && ip route del unreachable 10.220.0.0/22");
+    lab.host.inside(|| lab.network.repair()).unwrap();
+    assert!(reaches(&a, &b, &db, 80) && out(&a) && !out(&b));
+    assert!(lab.host.run("ip route").contains("unreachable 10.220.0.0/22"));
+    // Taken off the first, the second leads everywhere it may.
+    assert!(lab.host.inside(|| lab.network.disconnect(&web.container, "eth0")).is_empty());
+    lab.host.inside(|| lab.network.lead_out(a.fd(), &web.container, "eth1")).unwrap();
+    assert!(!out(&a) && reaches(&a, &b, &db, 80));
+    assert!(!a.run("ip -o link").contains("eth0"));
+    let other = on("front", 7);
+    let c = lab.attach(&other);
+    lab.declare(&[link(4, app(1), app(7), tcp(5432, 5432))]);
+    assert!(reaches(&a, &c, &other, 5432), "links lead from one network to another");
+    lab.host.inside(|| lab.network.remove_subnet(subnet("10.220.0.0/22"))).unwrap();
+    assert!(!lab.host.run("ip route").contains("unreachable 10.220.0.0/22"));
+}

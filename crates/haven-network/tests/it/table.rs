@@ -16,7 +16,7 @@ fn our_table_is_the_one_nft_makes_of_the_text() {
     assert!(loaded.success());
     // ip_forward was off in the new namespace, which our table remembers.
     let theirs =
-        place.run("nft list ruleset").replace("haven table 1", "haven table 1; turned ip_forward on");
+        place.run("nft list ruleset").replace("haven table 2", "haven table 2; turned ip_forward on");
     let ours = lab.host.run("nft list ruleset");
     for (ours, theirs) in ours.lines().zip(theirs.lines()) {
         assert_eq!(ours, theirs);
