@@ -25,6 +25,8 @@ pub(crate) struct Call<B = Incoming> {
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
     pub(crate) body: B,
+    /// The user id of the process at the other end, as the kernel says.
+    pub(crate) caller_uid: Option<u32>,
 }
 
 impl<B: Body<Data = Bytes>> Call<B>
@@ -57,7 +59,15 @@ where
             )));
         }
         let query = Query::parse(head.uri.query().unwrap_or(""))?;
-        Ok(Self { method: head.method, version, segments, query, headers: head.headers, body })
+        Ok(Self {
+            method: head.method,
+            version,
+            segments,
+            query,
+            headers: head.headers,
+            body,
+            caller_uid: None,
+        })
     }
 
     /// Whether the client speaks at least this version.

@@ -28,6 +28,7 @@ mod hangup;
 mod hijack;
 mod image;
 mod network;
+mod own;
 mod peer;
 mod query;
 mod refusal;
@@ -100,7 +101,7 @@ impl server::Handler for Api {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let reply = match Call::read(request) {
-            Ok(call) => route::answer(self, call).await,
+            Ok(call) => route::answer(self, Call { caller_uid: Some(peer.uid), ..call }).await,
             Err(refusal) => Err(refusal),
         };
         let status = match &reply {

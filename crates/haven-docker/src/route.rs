@@ -5,7 +5,7 @@ use crate::call::Call;
 use crate::container::{archive, attach, create, inspect, lifecycle, list, logs, observe, stats, wait};
 use crate::refusal::{Answer, Refusal};
 use crate::reply::Reply;
-use crate::{build, doctor, event, exec, image, network, swarm, system, volume, websocket};
+use crate::{build, doctor, event, exec, image, network, own, swarm, system, volume, websocket};
 use hyper::Method;
 
 /// Paths that change nothing, for the log.
@@ -99,12 +99,21 @@ pub(crate) async fn answer(api: &Api, call: Call) -> Answer<Reply> {
         ["volumes", name] if delete => volume::remove(api, call, name).await,
 
         ["networks"] if get => network::list(api, &call),
-        ["networks", "create"] if post => Err(network::unavailable("creating")),
-        ["networks", "prune"] if post => network::prune(&call),
+        ["networks", "create"] if post => network::change::create(api, call).await,
+        ["networks", "prune"] if post => network::change::prune(api, call).await,
         ["networks", name] if get => network::inspect(api, name),
-        ["networks", name] if delete => network::remove(api, name),
-        ["networks", _, "connect"] if post => Err(network::unavailable("connecting containers to")),
-        ["networks", _, "disconnect"] if post => Err(network::unavailable("disconnecting containers from")),
+        ["networks", name] if delete => network::change::remove(api, name).await,
+        ["networks", name, "connect"] if post => network::change::connect(api, call, name).await,
+        ["networks", name, "disconnect"] if post => network::change::disconnect(api, call, name).await,
+
+        ["haven", "v1", "networks"] if get => Ok(own::network::list(api)),
+        ["haven", "v1", "links"] if get => own::link::list(api, &call).await,
+        ["haven", "v1", "links"] if post => own::link::add(api, call).await,
+        ["haven", "v1", "links", "batch"] if post => own::link::add_batch(api, call).await,
+        ["haven", "v1", "links", "test"] if get => own::link::test(api, &call).await,
+        ["haven", "v1", "links", id] if get => own::link::show(api, id).await,
+        ["haven", "v1", "links", id] if delete => own::link::remove(api, id).await,
+        ["haven", "v1", "denied"] if get => own::denied::list(api).await,
 
         path => {
             let elsewhere = build::answer(&method, path).or_else(|| swarm::answer(&method, path));

@@ -22,6 +22,8 @@ pub struct EngineConfig {
     pub default_stop_timeout_s: i64,
     /// Where containers' addresses come from; `None`: a free network is looked for.
     pub address_pool: Option<Ipv4Net>,
+    /// Networks that Docker clients make are open inside, as those clients expect.
+    pub docker_networks_open: bool,
     /// `None`: that of the interface with the default route.
     pub mtu_bytes: Option<u32>,
     /// The host address of published ports whose user named none.
@@ -44,6 +46,7 @@ impl EngineConfig {
             default_ulimits: Vec::new(),
             default_stop_timeout_s: 10,
             address_pool: None,
+            docker_networks_open: true,
             mtu_bytes: None,
             publish_address: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
             log_max_size_bytes: 10_000_000,

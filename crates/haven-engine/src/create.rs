@@ -4,7 +4,7 @@ use crate::container::task::{Found, Task, blocking};
 use crate::container::{confinement, merge, mounts, tree};
 use crate::engine::{choose_name, new_record, random};
 use crate::event::EventObject;
-use crate::network_list;
+use crate::network::networks;
 use crate::record::{ContainerRecord, Write};
 use crate::request::{CreateContainer, CreateVolume, CreatedContainer};
 use crate::shared::Shared;
@@ -39,7 +39,7 @@ fn make(shared: &Shared, request: CreateContainer) -> Outcome<(ContainerRecord, 
         spec.log.driver = "json-file".into();
     }
     let warnings = merge::check(&spec)?;
-    network_list::check_mode(shared, &spec.network)?;
+    networks::settle(shared, &mut spec)?;
     let id = ContainerId::from_bytes(&random());
     let name = match request.name {
         Some(name) => {

@@ -8,7 +8,9 @@ use crate::event::{EventLog, EventObject};
 use crate::exec;
 use crate::log::LogReader;
 use crate::name_choice;
-use crate::network_list;
+use crate::network::links::AddLink;
+use crate::network::networks::CreateNetwork;
+use crate::network::{attempts, links, networks};
 use crate::record::{ContainerRecord, Stage};
 use crate::recovery;
 use crate::registry::Handle;
@@ -19,10 +21,11 @@ use crate::request::{
 };
 use crate::shared::Shared;
 use crate::stream::{Attached, Waiter};
-use crate::view::{ContainerView, ExecView, NetworkView, VolumeView};
+use crate::view::{AttemptView, ContainerView, ExecView, LinkView, NetworkView, VolumeView};
 use haven_image::{Image, Store};
 use haven_spec::{
-    ContainerId, ContainerName, ContainerState, ExecId, Failure, ImageId, Outcome, Signal, VolumeName,
+    ContainerId, ContainerName, ContainerState, ExecId, Failure, ImageId, NetworkAttachment, Outcome, Signal,
+    VolumeName,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -79,6 +82,7 @@ impl Engine {
     pub async fn open(config: EngineConfig) -> Outcome<Self> {
         let shared = blocking(move || recovery::open(config)).await?;
         recovery::take_up(&shared).await?;
+        drop(tokio::spawn(links::expire(Arc::downgrade(&shared))));
         let worker = Arc::clone(&shared);
         let installation = blocking(move || {
             worker.records.fact("installation", || Installation {
@@ -400,11 +404,91 @@ impl Engine {
     // --- networks
 
     pub fn networks(&self) -> Vec<NetworkView> {
-        network_list::list(&self.shared, self.installation.since_ns)
+        networks::list(&self.shared)
     }
 
     pub fn network(&self, wanted: &str) -> Outcome<NetworkView> {
-        network_list::find(&self.shared, wanted, self.installation.since_ns)
+        networks::find(&self.shared, wanted)
+    }
+
+    pub async fn create_network(&self, wish: CreateNetwork) -> Outcome<NetworkView> {
+        let shared = Arc::clone(&self.shared);
+        let record = blocking(move || networks::create(&shared, wish)).await?;
+        self.network(record.name.as_str())
+    }
+
+    pub async fn remove_network(&self, wanted: &str) -> Outcome<()> {
+        let (shared, wanted) = (Arc::clone(&self.shared), wanted.to_owned());
+        blocking(move || networks::remove(&shared, &wanted)).await
+    }
+
+    /// Networks that no container mentions; their names.
+    pub async fn prune_networks(
+        &self,
+        keep: impl Fn(&NetworkView) -> bool + Send + 'static,
+    ) -> Outcome<Vec<String>> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || Ok(networks::prune(&shared, keep))).await
+    }
+
+    /// Puts a container on one more network, at once if it runs.
+    pub async fn connect(&self, wanted: &str, id: &ContainerId, wish: NetworkAttachment) -> Outcome<()> {
+        let network = self.addressed(wanted)?;
+        self.handle(id)?.ask(|reply| Command::Connect(network, Box::new(wish), reply)).await
+    }
+
+    /// Takes a container off a network, at once if it runs.
+    pub async fn disconnect(&self, wanted: &str, id: &ContainerId) -> Outcome<()> {
+        let name = self.addressed(wanted)?.name.to_string();
+        self.handle(id)?.ask(|reply| Command::Disconnect(name, reply)).await
+    }
+
+    fn addressed(&self, wanted: &str) -> Outcome<Arc<networks::NetworkRecord>> {
+        if matches!(wanted, "host" | "none") {
+            return Err(Failure::new(
+                haven_spec::Kind::Forbidden,
+                format!("container cannot be connected to or disconnected from the network `{wanted}`"),
+            )
+            .hint(format!("it is chosen when a container is made: run --network {wanted}")));
+        }
+        self.shared.networks.find(wanted)
+    }
+
+    // --- links
+
+    /// Makes links, all of them or none.
+    pub async fn add_links(&self, wishes: Vec<AddLink>) -> Outcome<Vec<LinkView>> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || links::add(&shared, wishes)).await
+    }
+
+    pub async fn remove_link(&self, wanted: &str) -> Outcome<()> {
+        let (shared, id) = (Arc::clone(&self.shared), links::parse_id(wanted)?);
+        blocking(move || links::remove(&shared, &[id], "destroy")).await
+    }
+
+    /// In the order of their numbers, those of open networks first.
+    pub async fn links(&self) -> Outcome<Vec<LinkView>> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || links::list(&shared)).await
+    }
+
+    pub async fn link(&self, wanted: &str) -> Outcome<LinkView> {
+        let (shared, wanted) = (Arc::clone(&self.shared), wanted.to_owned());
+        blocking(move || links::find(&shared, &wanted)).await
+    }
+
+    /// The link that permits it; `None` when it is denied.
+    pub async fn permitting(&self, from: &str, to: &str, traffic: &str) -> Outcome<Option<LinkView>> {
+        let shared = Arc::clone(&self.shared);
+        let (from, to, traffic) = (from.to_owned(), to.to_owned(), traffic.to_owned());
+        blocking(move || links::permitting(&shared, &from, &to, &traffic)).await
+    }
+
+    /// What was tried in vain in the last day, the most tried first.
+    pub async fn denied(&self) -> Outcome<Vec<AttemptView>> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || attempts::list(&shared)).await
     }
 
     /// One sentence on the network for `doctor`; a failure when packets can't be decided on.

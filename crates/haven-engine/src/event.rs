@@ -13,6 +13,7 @@ pub enum EventObject {
     Image,
     Volume,
     Network,
+    Link,
     Daemon,
 }
 
@@ -24,6 +25,7 @@ impl EventObject {
             Self::Image => "image",
             Self::Volume => "volume",
             Self::Network => "network",
+            Self::Link => "link",
             Self::Daemon => "daemon",
         }
     }

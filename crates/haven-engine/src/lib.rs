@@ -15,7 +15,7 @@ mod exec;
 mod images;
 mod log;
 mod name_choice;
-mod network_list;
+mod network;
 mod record;
 mod recovery;
 mod registry;
@@ -29,11 +29,15 @@ pub use config::EngineConfig;
 pub use container::confinement::{masked_paths, readonly_paths};
 pub use engine::{ByteSink, ByteSource, Engine, EngineInfo};
 pub use event::{Event, EventLog, EventObject};
-pub use haven_network::{Foreign, Status as NetworkStatus};
+pub use haven_network::{Foreign, Status as NetworkStatus, Traffic};
 pub use haven_runtime::cgroup::{BlockIoEntry as CgroupBlockIoEntry, Stats as CgroupStats};
 pub use haven_runtime::landlock::is_available as landlock_is_available;
 pub use haven_runtime::{oci_command, run_spawner};
 pub use log::LogReader;
+pub use network::end::LinkEnd;
+pub use network::links::AddLink;
+pub use network::networks::CreateNetwork;
+pub use network::subject::{APPLICATION_LABEL, ApplicationName, Subject};
 pub use request::{
     AttachContainer, Change, ChangeKind, CommitContainer, ContainerSize, CreateContainer, CreateVolume,
     CreatedContainer, ExecSpec, InterfaceCounters, LogLine, LogQuery, OutputKind, PathStat, ProcessTable,
@@ -41,8 +45,8 @@ pub use request::{
 };
 pub use stream::{Attached, InputSink, OutputStream, Waiter};
 pub use view::{
-    ContainerFiles, ContainerView, EndpointView, ExecView, Health, HealthRun, MountKind, MountView,
-    NetworkView, PublishedPort, VolumeView,
+    AttemptView, ContainerFiles, ContainerView, EndpointView, ExecView, Health, HealthRun, LinkView,
+    MountKind, MountView, NetworkView, PeerView, PublishedPort, VolumeView,
 };
 
 pub use haven_image as image;

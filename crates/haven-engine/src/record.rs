@@ -4,8 +4,12 @@
 //! reboot by construction. A record is written before what it speaks of is announced, and deleted before what it
 //! speaks of is; what then lies about without a record is garbage, found at start.
 
+use crate::network::links::LinkRecord;
+use crate::network::networks::NetworkRecord;
+use haven_network::LinkId;
 use haven_spec::{
-    ContainerId, ContainerName, ContainerSpec, Digest, Exit, Failure, ImageId, Outcome, VolumeName,
+    ContainerId, ContainerName, ContainerSpec, Digest, Exit, Failure, ImageId, NetworkName, Outcome,
+    VolumeName,
 };
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::de::DeserializeOwned;
@@ -15,6 +19,10 @@ use std::path::Path;
 
 const CONTAINERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("containers");
 const VOLUMES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("volumes");
+const NETWORKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("networks");
+const LINKS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("links");
+/// The number of the last link there ever was: none is given twice.
+const LAST_LINK: TableDefinition<'_, (), u32> = TableDefinition::new("last-link");
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 
 /// Thousands of records fit, and all of them are in memory anyway.
@@ -123,6 +131,9 @@ impl Records {
             transaction.open_table(CONTAINERS)?;
             transaction.open_table(VOLUMES)?;
             transaction.open_table(FACTS)?;
+            transaction.open_table(NETWORKS)?;
+            transaction.open_table(LINKS)?;
+            transaction.open_table(LAST_LINK)?;
             change(&transaction)?;
             transaction.commit()?;
             Ok(())
@@ -197,19 +208,94 @@ impl Records {
         self.all(VOLUMES)
     }
 
+    pub(crate) fn put_network(&self, record: &NetworkRecord) -> Outcome<()> {
+        self.put(NETWORKS, record.name.as_str(), record, Write::Durable)
+    }
+
+    pub(crate) fn delete_network(&self, name: &NetworkName) -> Outcome<()> {
+        self.delete(NETWORKS, name.as_str())
+    }
+
+    pub(crate) fn networks(&self) -> Outcome<Vec<NetworkRecord>> {
+        self.all(NETWORKS)
+    }
+
+    /// All of them or none.
+    pub(crate) fn put_links(&self, records: &[LinkRecord]) -> Outcome<()> {
+        let encoded = records.iter().map(|record| {
+            let text = serde_json::to_vec(record);
+            text.map(|text| (record.id.number(), text))
+                .map_err(|e| Failure::internal("cannot encode a record").because(e))
+        });
+        let encoded = encoded.collect::<Outcome<Vec<_>>>()?;
+        self.write(Write::Durable, |transaction| {
+            let mut links = transaction.open_table(LINKS)?;
+            let mut last = transaction.open_table(LAST_LINK)?;
+            let mut highest = last.get(())?.map_or(0, |number| number.value());
+            for (number, text) in &encoded {
+                links.insert(number, text.as_slice())?;
+                highest = highest.max(*number);
+            }
+            last.insert((), highest)?;
+            Ok(())
+        })
+    }
+
+    pub(crate) fn delete_links(&self, ids: &[LinkId]) -> Outcome<()> {
+        self.write(Write::Durable, |transaction| {
+            let mut links = transaction.open_table(LINKS)?;
+            for id in ids {
+                links.remove(id.number())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Every link that can be read; one that can't stays closed, and on record.
+    pub(crate) fn links(&self) -> Outcome<Vec<LinkRecord>> {
+        let read = || -> Result<Vec<LinkRecord>, redb::Error> {
+            let mut found = Vec::new();
+            for entry in self.database.begin_read()?.open_table(LINKS)?.iter()? {
+                let (key, value) = entry?;
+                match serde_json::from_slice(value.value()) {
+                    Ok(record) => found.push(record),
+                    Err(error) => {
+                        tracing::error!(link = key.value(), %error, "a link's record cannot be read and is left alone");
+                    }
+                }
+            }
+            Ok(found)
+        };
+        read().map_err(failed("read"))
+    }
+
+    pub(crate) fn last_link(&self) -> Outcome<u32> {
+        let read = || -> Result<u32, redb::Error> {
+            let table = self.database.begin_read()?.open_table(LAST_LINK)?;
+            Ok(table.get(())?.map_or(0, |number| number.value()))
+        };
+        read().map_err(failed("read"))
+    }
+
+    /// A fact that was recorded; `None` before that.
+    pub(crate) fn known_fact<T: DeserializeOwned>(&self, key: &'static str) -> Outcome<Option<T>> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(FACTS)?;
+            Ok(table.get(key)?.map(|value| value.value().to_vec()))
+        };
+        let bytes = read().map_err(failed("read"))?;
+        let known = bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
+        known.map_err(|e| Failure::internal(format!("the fact `{key}` cannot be read")).because(e))
+    }
+
     /// A fact about this installation (its id, when it was made), made once by `make`.
     pub(crate) fn fact<T: DeserializeOwned + Serialize>(
         &self,
         key: &'static str,
         make: impl FnOnce() -> T,
     ) -> Outcome<T> {
-        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(FACTS)?;
-            Ok(table.get(key)?.map(|value| value.value().to_vec()))
-        };
-        if let Some(bytes) = read().map_err(failed("read"))? {
-            return serde_json::from_slice(&bytes)
-                .map_err(|e| Failure::internal(format!("the fact `{key}` cannot be read")).because(e));
+        if let Some(known) = self.known_fact(key)? {
+            return Ok(known);
         }
         let value = make();
         self.put(FACTS, key, &value, Write::Durable)?;

@@ -7,13 +7,14 @@ use crate::config::EngineConfig;
 use crate::container::start::{self, Recovered};
 use crate::container::task::{Found, Task, blocking};
 use crate::exec::Execs;
+use crate::network::{attaching, attempts, links, networks, watching};
 use crate::record::{ContainerRecord, Records, Stage, Write};
 use crate::registry::Registry;
 use crate::request::RemoveContainer;
-use crate::shared::{FLEETING_RECORD, Numbers, Shared};
+use crate::shared::{FLEETING_RECORD, Shared};
 use crate::volume::Volumes;
 use haven_image::Store;
-use haven_network::{AddressPool, Endpoint, IdentityPool, Network, NetworkConfig};
+use haven_network::{Endpoint, Network, NetworkConfig};
 use haven_runtime::Spawner;
 use haven_runtime::cgroup::{GroupPath, Layout};
 use haven_spec::{ContainerId, Exit, Failure, Ipv4Net, MountSource, Outcome, RestartPolicy};
@@ -21,7 +22,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 fn make_directory(path: &Path, mode: u32) -> Outcome<()> {
     let make = || {
@@ -48,17 +49,20 @@ pub(crate) fn open(config: EngineConfig) -> Outcome<Arc<Shared>> {
     let records = Arc::new(Records::open(&config.data_root.join("state.redb"))?);
     let images = Arc::new(Store::open(&config.data_root.join("images"), crate::clock::now_ns)?);
     let volumes = Volumes::open(config.data_root.join("volumes"), Arc::clone(&records))?;
-    let remembered = records.fact::<Option<Ipv4Net>>("address-pool", || config.address_pool)?;
+    let remembered = records.known_fact::<Ipv4Net>("default-pool")?;
     let network = Network::open(NetworkConfig {
         pool: config.address_pool.or(remembered),
         mtu_bytes: config.mtu_bytes,
         publish_address: config.publish_address,
     })?;
+    // Networks of users are made around it, so it stays.
+    records.fact("default-pool", || network.pool())?;
     let spawner = Spawner::connect_or_start(&config.run_root, &config.executable)?;
-    let numbers = Numbers { addresses: AddressPool::new(network.pool()), identities: IdentityPool::new() };
     Ok(Arc::new(Shared {
         cgroups: Layout::detect()?,
-        numbers: Mutex::new(numbers),
+        numbers: std::sync::Mutex::default(),
+        networks: networks::Networks::default(),
+        links: links::Links::default(),
         registry: Registry::default(),
         events: crate::EventLog::default(),
         execs: Execs::default(),
@@ -95,6 +99,11 @@ pub(crate) async fn take_up(shared: &Arc<Shared>) -> Outcome<()> {
 fn gather(shared: &Arc<Shared>) -> Outcome<Vec<(ContainerRecord, Recovered)>> {
     let mut records = shared.records.containers()?;
     records.extend(fleeting_records(&shared.config.run_root.join("containers")));
+    let since_ns = shared.records.fact("default-network-since", crate::clock::now_ns)?;
+    let mut declared = networks::restore(shared, since_ns)?;
+    declared.extend(links::restore(shared)?);
+    shared.network.restore_links(declared)?;
+    attempts::pass_over(shared)?;
     let mut endpoints: Vec<Endpoint> = Vec::new();
     let mut found = Vec::new();
     for record in records {
@@ -116,11 +125,9 @@ fn gather(shared: &Arc<Shared>) -> Outcome<Vec<(ContainerRecord, Recovered)>> {
         shared.volumes.hold(&record.id, volumes);
         match start::recover(shared, &record) {
             Ok(recovered) => {
-                if let Recovered::Running { endpoint: Some(endpoint), .. } = &recovered {
-                    let mut numbers = shared.numbers();
-                    drop(numbers.addresses.claim(endpoint.ipv4));
-                    numbers.identities.claim(endpoint.identity);
-                    endpoints.push(Endpoint::clone(endpoint));
+                if let Recovered::Running(started) = &recovered {
+                    attaching::restore(shared, &record, &started.endpoints);
+                    endpoints.extend(started.endpoints.iter().cloned());
                 }
                 found.push((record, recovered));
             }
@@ -133,6 +140,7 @@ fn gather(shared: &Arc<Shared>) -> Outcome<Vec<(ContainerRecord, Recovered)>> {
     // Before this nothing was released or given out: what is not desired now is nobody's.
     let repairs = shared.network.reconcile(&endpoints)?;
     tracing::info!(?repairs, "the network agrees with the records");
+    watching::start(shared)?;
     Ok(found)
 }
 
@@ -153,7 +161,7 @@ async fn take_up_one(shared: &Arc<Shared>, mut record: ContainerRecord, found: R
     let (id, policy) = (record.id.clone(), record.spec.restart);
     let was_started = matches!(record.stage, Stage::Started { .. });
     let ended = match found {
-        Recovered::Running { started, .. } => {
+        Recovered::Running(started) => {
             Task::spawn(shared, record, Found::Running(started));
             return;
         }

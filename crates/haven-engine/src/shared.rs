@@ -4,24 +4,20 @@ use crate::clock;
 use crate::config::EngineConfig;
 use crate::event::{Event, EventLog, EventObject};
 use crate::exec::Execs;
+use crate::network::links::Links;
+use crate::network::networks::Networks;
+use crate::network::numbers::Numbers;
 use crate::record::{ContainerRecord, Records, Write};
 use crate::registry::Registry;
 use crate::volume::Volumes;
 use haven_image::Store;
-use haven_network::{AddressPool, IdentityPool, Network};
+use haven_network::Network;
 use haven_runtime::Spawner;
 use haven_runtime::cgroup::{GroupPath, Layout};
 use haven_spec::{ContainerId, Failure, Outcome};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Addresses and identities that living containers have.
-#[derive(Debug)]
-pub(crate) struct Numbers {
-    pub(crate) addresses: AddressPool,
-    pub(crate) identities: IdentityPool,
-}
 
 pub(crate) struct Shared {
     pub(crate) config: EngineConfig,
@@ -30,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) images: Arc<Store>,
     pub(crate) network: Network,
     pub(crate) numbers: Mutex<Numbers>,
+    pub(crate) networks: Networks,
+    pub(crate) links: Links,
     pub(crate) volumes: Volumes,
     pub(crate) spawner: Spawner,
     pub(crate) cgroups: Layout,

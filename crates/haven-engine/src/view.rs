@@ -1,6 +1,8 @@
 //! What readers see: published snapshots of containers, volumes, networks. A reader never waits for a container's
 //! task; it takes the last snapshot that task published.
 
+use crate::network::end::LinkEnd;
+use haven_network::Traffic;
 use haven_spec::{
     ContainerId, ContainerName, ContainerSpec, ContainerState, ExecId, HealthStatus, ImageId, PortKey,
     VolumeName,
@@ -132,12 +134,71 @@ pub struct NetworkView {
     /// `haven` (routed), `host` or `null`.
     pub driver: &'static str,
     pub subnet: Option<haven_spec::Ipv4Net>,
+    /// The part containers get an address of when they ask for none.
+    pub address_range: Option<haven_spec::Ipv4Net>,
     pub gateway: Option<Ipv4Addr>,
+    pub reserved: Vec<Ipv4Addr>,
     pub internal: bool,
+    /// Its containers reach each other without links.
+    pub open_inside: bool,
+    /// Its containers reach the outside without links.
+    pub open_outside: bool,
     pub labels: BTreeMap<String, String>,
     pub options: BTreeMap<String, String>,
     /// Living containers with their endpoint.
     pub members: Vec<(ContainerId, ContainerName, EndpointView)>,
+}
+
+/// A link, and what it has carried.
+#[derive(Debug, Clone)]
+pub struct LinkView {
+    /// `None` for one that makes a network open: it comes and goes with the network.
+    pub id: Option<u32>,
+    pub from: LinkEnd,
+    pub to: LinkEnd,
+    pub traffic: Traffic,
+    pub owner: String,
+    pub reason: String,
+    pub created_at_ns: i64,
+    /// The user id of whoever asked for it.
+    pub created_by: Option<u32>,
+    pub expires_at_ns: Option<i64>,
+    /// Since the firewall's table was made.
+    pub packets: u64,
+    pub bytes: u64,
+    /// Nobody who runs has the name of one of its ends.
+    pub waits: bool,
+}
+
+/// Who tried, or was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerView {
+    End(LinkEnd),
+    Host,
+    /// Somebody who is no more, and whose name is not known any more.
+    Gone(u32),
+}
+
+impl std::fmt::Display for PeerView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::End(end) => end.fmt(f),
+            Self::Host => f.write_str("@host"),
+            Self::Gone(number) => write!(f, "@gone-{number}"),
+        }
+    }
+}
+
+/// Something that was tried in vain.
+#[derive(Debug, Clone)]
+pub struct AttemptView {
+    pub from: PeerView,
+    pub to: PeerView,
+    pub protocol: haven_spec::PortProtocol,
+    pub port: u16,
+    pub packets: u64,
+    /// What `link add` would have to be told to permit it; `None` when no link could.
+    pub suggestion: Option<String>,
 }
 
 /// An exec process as `exec inspect` shows it.

@@ -53,6 +53,23 @@ pub(crate) fn attachments(body: &CreateBody) -> Answer<BTreeMap<String, NetworkA
     Ok(attachments)
 }
 
+/// A client that names networks and no mode means these, not the default one as well.
+pub(crate) fn main(
+    mode: NetworkMode,
+    body: &CreateBody,
+    attachments: &BTreeMap<String, NetworkAttachment>,
+) -> Answer<NetworkMode> {
+    let unsaid = matches!(body.host.network_mode.as_str(), "" | "default");
+    match attachments.keys().next() {
+        Some(first)
+            if unsaid && mode == NetworkMode::Default && !attachments.contains_key(network_name::DEFAULT) =>
+        {
+            Ok(NetworkMode::Named(haven_spec::NetworkName::parse(first)?))
+        }
+        _ => Ok(mode),
+    }
+}
+
 /// One endpoint's wishes.
 pub(crate) fn attachment(network: &str, endpoint: &Endpoint) -> Answer<NetworkAttachment> {
     let ipam = endpoint.ipam.clone().unwrap_or_default();

@@ -89,6 +89,7 @@ pub(crate) fn spec(body: CreateBody, resolve: Resolve<'_>) -> Answer<(ContainerS
     }
     let network = attachment::mode(&body, resolve)?;
     let attachments = attachment::attachments(&body)?;
+    let network = attachment::main(network, &body, &attachments)?;
     let (mounts, wishes) = mounts(&body)?;
     let exposed_ports =
         body.exposed_ports.keys().map(|key| attachment::port_key(key)).collect::<Answer<_>>()?;

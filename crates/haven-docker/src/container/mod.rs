@@ -2,8 +2,8 @@
 
 pub(crate) mod archive;
 pub(crate) mod attach;
-mod attachment;
-mod config;
+pub(crate) mod attachment;
+pub(crate) mod config;
 mod confinement;
 pub(crate) mod create;
 mod endpoint;

@@ -1,5 +1,6 @@
-//! `/networks/…`: the networks there are. Making further ones isn't available yet, and says so.
+//! `/networks/…`: the networks there are; [`change`] makes others and puts containers on them.
 
+pub(crate) mod change;
 pub(crate) mod name;
 
 use crate::Api;
@@ -50,6 +51,8 @@ struct Ipam {
 #[serde(rename_all = "PascalCase")]
 struct Pool {
     subnet: String,
+    #[serde(rename = "IPRange", skip_serializing_if = "Option::is_none")]
+    range: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     gateway: Option<String>,
 }
@@ -77,6 +80,7 @@ struct Member {
 pub(crate) fn describe(view: &NetworkView, with_members: bool) -> Network {
     let pool = view.subnet.map(|subnet| Pool {
         subnet: subnet.to_string(),
+        range: view.address_range.map(|range| range.to_string()),
         gateway: view.gateway.map(|gateway| gateway.to_string()),
     });
     let members = view.members.iter().map(|(id, name, endpoint)| {
@@ -148,33 +152,4 @@ fn find(api: &Api, wanted: &str) -> Answer<NetworkView> {
         _ => failure.into(),
     };
     api.engine.network(name::from_wire(wanted)).map_err(not_found)
-}
-
-pub(crate) fn remove(api: &Api, wanted: &str) -> Answer<Reply> {
-    let view = find(api, wanted)?;
-    let name = name::to_wire(&view.name);
-    if is_predefined(&view) {
-        let words = format!("{name} is a pre-defined network and cannot be removed");
-        return Err(Refusal::new(StatusCode::FORBIDDEN, words));
-    }
-    Err(unavailable("removing"))
-}
-
-/// Networks of users' own come later.
-pub(crate) fn unavailable(doing: &str) -> Refusal {
-    Refusal::unavailable(format!(
-        "{doing} networks isn't available yet: containers can use the networks `bridge` (the default), `none` and `host`"
-    ))
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct NetworksPruned {
-    networks_deleted: Option<Vec<String>>,
-}
-
-/// None can be unused while there are only the predefined ones.
-pub(crate) fn prune(call: &Call) -> Answer<Reply> {
-    Filters::read(&call.query, &["label", "label!", "until"])?;
-    Ok(Reply::json(&NetworksPruned { networks_deleted: None }))
 }

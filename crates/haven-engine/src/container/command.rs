@@ -1,12 +1,13 @@
 //! What a container's task is asked to do. Each says when it is legal.
 
+use crate::network::networks::NetworkRecord;
 use crate::record::ContainerRecord;
 use crate::request::{AttachContainer, RemoveContainer, StopContainer, UpdateContainer, WaitCondition};
 use crate::stream::{Attached, Waiter};
 use crate::view::HealthRun;
 use haven_runtime::Keeper;
 use haven_runtime::cgroup::Group;
-use haven_spec::{ContainerName, ExecId, Failure, Outcome, Signal};
+use haven_spec::{ContainerName, ExecId, Failure, NetworkAttachment, Outcome, Signal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -31,6 +32,10 @@ pub(crate) enum Command {
     Rename(ContainerName, Reply<()>),
     /// Any but removing.
     Update(Box<UpdateContainer>, Reply<()>),
+    /// Any but removing: onto one more network.
+    Connect(Arc<NetworkRecord>, Box<NetworkAttachment>, Reply<()>),
+    /// Any but removing: off the network of this name.
+    Disconnect(String, Reply<()>),
     /// Not running, unless forced.
     Remove(RemoveContainer, Reply<()>),
     /// Any.

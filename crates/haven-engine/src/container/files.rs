@@ -6,7 +6,7 @@ use haven_network::{hosts, resolver};
 use haven_spec::{ContainerSpec, Failure, Outcome};
 use std::fmt::Write as _;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ impl Files {
         &self,
         spec: &ContainerSpec,
         hostname: &str,
-        address: Option<Ipv4Addr>,
+        addresses: Vec<IpAddr>,
         host_network: bool,
         owner: u32,
     ) -> Outcome<()> {
@@ -58,7 +58,7 @@ impl Files {
             hosts::render(&hosts::Hosts {
                 hostname: hostname.to_owned(),
                 domainname: spec.domainname.clone(),
-                addresses: address.map(std::net::IpAddr::V4).into_iter().collect(),
+                addresses,
                 extra: spec.extra_hosts.clone(),
             })?
         };

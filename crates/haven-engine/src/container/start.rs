@@ -7,11 +7,11 @@ use super::files::Files;
 use super::mounts;
 use super::task::EarlyClient;
 use crate::clock;
+use crate::network::attaching;
 use crate::record::ContainerRecord;
 use crate::request::AttachContainer;
 use crate::shared::{Shared, log_name};
-use crate::view::{EndpointView, PublishedPort};
-use haven_network::{Endpoint, GATEWAY, bring_loopback_up};
+use haven_network::{Endpoint, bring_loopback_up};
 use haven_runtime::{AttachRequest, ExitWatch, Keeper, Settled};
 use haven_runtime::{ExitRecord, IdRange, Launch, LogTarget, RootFs, StdinMode, read_exit, resolve_process};
 use haven_spec::{ContainerId, ContainerSpec, Exit, Failure, NetworkMode, Outcome, PidMode};
@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 /// What a start leaves for the task.
 pub(crate) struct Started {
     pub(crate) live: Arc<Live>,
-    pub(crate) endpoint: Option<EndpointView>,
+    pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) paused: bool,
     pub(crate) exit: oneshot::Receiver<ExitRecord>,
 }
@@ -38,11 +38,11 @@ pub(crate) struct RunFacts {
     pub(crate) pid: u32,
     pub(crate) start_time_ticks: u64,
     pub(crate) started_at_ns: i64,
-    pub(crate) endpoint: Option<Endpoint>,
+    #[serde(default)]
+    pub(crate) endpoints: Vec<Endpoint>,
 }
 
 const FACTS: &str = "facts.json";
-const ENDPOINT_INTENT: &str = "endpoint.json";
 
 fn write_json(path: &Path, value: &impl Serialize) -> Outcome<()> {
     let failed = |e: std::io::Error| Failure::host(format!("cannot write `{}`", path.display())).because(e);
@@ -65,10 +65,10 @@ pub(crate) async fn start(
 ) -> Outcome<Started> {
     let joined = Joined::resolve(shared, &record.spec).await?;
     let (worker, record) = (Arc::clone(shared), record.clone());
-    let (live, endpoint, watch) =
+    let (live, endpoints, watch) =
         super::task::blocking(move || Starting { shared: &worker, record: &record, joined }.run(clients))
             .await?;
-    Ok(Started { live, endpoint, paused: false, exit: watch_exit(watch)? })
+    Ok(Started { live, endpoints, paused: false, exit: watch_exit(watch)? })
 }
 
 /// Other containers whose namespaces are shared, by host pid.
@@ -121,7 +121,7 @@ struct Starting<'a> {
 }
 
 impl Starting<'_> {
-    fn run(self, clients: Vec<EarlyClient>) -> Outcome<(Arc<Live>, Option<EndpointView>, ExitWatch)> {
+    fn run(self, clients: Vec<EarlyClient>) -> Outcome<(Arc<Live>, Vec<Endpoint>, ExitWatch)> {
         let outcome = self.attempt(clients);
         if outcome.is_err() {
             self.undo();
@@ -133,13 +133,13 @@ impl Starting<'_> {
         self.shared.config.container_run(&self.record.id)
     }
 
-    fn attempt(&self, clients: Vec<EarlyClient>) -> Outcome<(Arc<Live>, Option<EndpointView>, ExitWatch)> {
+    fn attempt(&self, clients: Vec<EarlyClient>) -> Outcome<(Arc<Live>, Vec<Endpoint>, ExitWatch)> {
         let (shared, record) = (self.shared, self.record);
         let run_dir = self.run_dir();
         forget_files(&run_dir);
         fs::create_dir_all(&run_dir)
             .map_err(|e| Failure::host(format!("cannot make `{}`", run_dir.display())).because(e))?;
-        let endpoint = self.endpoint()?;
+        let endpoints = attaching::plan(shared, record)?;
         let files = Files::at(&run_dir);
         let hostname = hostname(record);
         let host_network = record.spec.network == NetworkMode::Host;
@@ -147,17 +147,20 @@ impl Starting<'_> {
         files.write(
             &record.spec,
             &hostname,
-            endpoint.as_ref().map(|e| e.ipv4),
+            endpoints.iter().map(|e| e.ipv4.into()).collect(),
             host_network,
             id_base.unwrap_or(0),
         )?;
         let launch = self.launch(&files, &hostname, id_base)?;
         let launched = shared.spawner.launch(&launch)?;
         let started_at_ns = clock::now_ns();
-        match (&launched.network, &endpoint) {
-            (Some(netns), Some(endpoint)) => shared.network.attach(netns.as_fd(), endpoint)?,
-            (Some(netns), None) if self.joined.network.is_none() => bring_loopback_up(netns.as_fd())?,
-            _ => {}
+        if let Some(netns) = &launched.network {
+            for endpoint in &endpoints {
+                shared.network.attach(netns.as_fd(), endpoint)?;
+            }
+            if endpoints.is_empty() && self.joined.network.is_none() {
+                bring_loopback_up(netns.as_fd())?;
+            }
         }
         write_json(
             &run_dir.join(FACTS),
@@ -165,7 +168,7 @@ impl Starting<'_> {
                 pid: launched.pid,
                 start_time_ticks: launched.start_time_ticks,
                 started_at_ns,
-                endpoint: endpoint.clone(),
+                endpoints: endpoints.clone(),
             },
         )?;
         for client in clients {
@@ -184,67 +187,11 @@ impl Starting<'_> {
             keeper: launched.keeper,
             cgroup: group.ok_or_else(|| Failure::host("the container's control group is gone"))?,
         };
-        Ok((Arc::new(live), endpoint.as_ref().map(|e| endpoint_view(shared, e)), watch))
+        Ok((Arc::new(live), endpoints, watch))
     }
 
     fn id_base(&self) -> Option<u32> {
         self.record.id_slot.map(|slot| self.shared.config.id_base + slot * confinement::ID_RANGE_SIZE)
-    }
-
-    /// Address, identity and host ports, noted in the run directory before the kernel hears of them.
-    fn endpoint(&self) -> Outcome<Option<Endpoint>> {
-        let (shared, record) = (self.shared, self.record);
-        if !matches!(record.spec.network, NetworkMode::Default | NetworkMode::Named(_)) {
-            return Ok(None);
-        }
-        let wish = record.spec.attachments.get("default");
-        let (ipv4, identity) = {
-            let mut numbers = shared.numbers();
-            let ipv4 = match wish.and_then(|wish| wish.ipv4) {
-                Some(wanted) => numbers.addresses.claim(wanted).map(|()| wanted)?,
-                None => numbers.addresses.allocate()?,
-            };
-            match numbers.identities.allocate() {
-                Ok(identity) => (ipv4, identity),
-                Err(failure) => {
-                    numbers.addresses.release(ipv4);
-                    return Err(failure);
-                }
-            }
-        };
-        let mut endpoint = Endpoint {
-            container: record.id.clone(),
-            network: "default".into(),
-            ipv4,
-            ipv6: None,
-            identity,
-            mac: None,
-            interface: "eth0".into(),
-            egress: true,
-            published: Vec::new(),
-        };
-        // From here on `undo` finds the numbers in this file.
-        write_json(&self.run_dir().join(ENDPOINT_INTENT), &endpoint)
-            .inspect_err(|_| release_numbers(shared, &endpoint))?;
-        if let Some(mac) = wish.and_then(|wish| wish.mac.as_deref()) {
-            endpoint.mac = Some(haven_network::MacAddress::parse(mac)?);
-        }
-        let mut mappings = record.spec.ports.clone();
-        if record.spec.publish_all_ports {
-            for port in &record.spec.exposed_ports {
-                if !mappings.iter().any(|mapping| mapping.container == *port) {
-                    mappings.push(haven_spec::PortMapping {
-                        container: *port,
-                        host_address: None,
-                        host_port: 0,
-                        host_port_end: 0,
-                    });
-                }
-            }
-        }
-        endpoint.published = shared.network.choose_host_ports(&record.id, &mappings)?;
-        write_json(&self.run_dir().join(ENDPOINT_INTENT), &endpoint)?;
-        Ok(Some(endpoint))
     }
 
     fn launch(&self, files: &Files, hostname: &str, id_base: Option<u32>) -> Outcome<Launch> {
@@ -314,10 +261,7 @@ impl Starting<'_> {
         for failure in shared.network.detach(&record.id) {
             tracing::warn!(container = %record.id, error = %failure.one_line(), "cannot take the network back");
         }
-        shared.network.release_host_ports(&record.id);
-        if let Some(endpoint) = read_json::<Endpoint>(&self.run_dir().join(ENDPOINT_INTENT)) {
-            release_numbers(shared, &endpoint);
-        }
+        attaching::release(shared, &record.id);
         remove_cgroup(shared, record);
         forget_files(&self.run_dir());
     }
@@ -364,35 +308,6 @@ pub(crate) fn attach_request(what: AttachContainer, backpressure: bool) -> Attac
     AttachRequest { stdin: what.stdin, stdout: what.stdout, stderr: what.stderr, backpressure }
 }
 
-fn release_numbers(shared: &Shared, endpoint: &Endpoint) {
-    let mut numbers = shared.numbers();
-    numbers.addresses.release(endpoint.ipv4);
-    numbers.identities.release(endpoint.identity);
-}
-
-fn endpoint_view(shared: &Shared, endpoint: &Endpoint) -> EndpointView {
-    let pool = shared.network.pool();
-    EndpointView {
-        network: endpoint.network.clone(),
-        network_id: crate::network_list::DEFAULT_ID.to_owned(),
-        endpoint_id: endpoint.container.to_string(),
-        ipv4: endpoint.ipv4,
-        ipv4_prefix: pool.prefix(),
-        gateway: GATEWAY,
-        mac: endpoint.effective_mac().to_string(),
-        aliases: Vec::new(),
-        published: endpoint
-            .published
-            .iter()
-            .map(|p| PublishedPort {
-                container: p.container,
-                host_address: p.host_address,
-                host_port: p.host_port,
-            })
-            .collect(),
-    }
-}
-
 /// Turns the keeper's word into a future.
 pub(crate) fn watch_exit(watch: ExitWatch) -> Outcome<oneshot::Receiver<ExitRecord>> {
     let (sender, receiver) = oneshot::channel();
@@ -428,6 +343,14 @@ pub(crate) fn lost() -> ExitRecord {
     }
 }
 
+/// Notes the networks of a container that runs, which have changed.
+pub(crate) fn note_endpoints(shared: &Shared, id: &ContainerId, endpoints: &[Endpoint]) -> Outcome<()> {
+    let path = shared.config.container_run(id).join(FACTS);
+    let facts = read_json::<RunFacts>(&path);
+    let facts = facts.ok_or_else(|| Failure::host(format!("cannot read `{}`", path.display())))?;
+    write_json(&path, &RunFacts { endpoints: endpoints.to_vec(), ..facts })
+}
+
 /// What a failed start is recorded as: Docker's exit codes.
 pub(crate) fn exit_of(failure: &Failure) -> Exit {
     let text = failure.one_line();
@@ -458,14 +381,10 @@ pub(crate) async fn clean_up(shared: &Arc<Shared>, record: &ContainerRecord, liv
 }
 
 fn release_everything(shared: &Shared, record: &ContainerRecord) {
-    let run_dir = shared.config.container_run(&record.id);
     for failure in shared.network.detach(&record.id) {
         tracing::warn!(container = %record.id, error = %failure.one_line(), "cannot take the network back");
     }
-    let facts = read_json::<RunFacts>(&run_dir.join(FACTS)).and_then(|facts| facts.endpoint);
-    if let Some(endpoint) = facts.or_else(|| read_json(&run_dir.join(ENDPOINT_INTENT))) {
-        release_numbers(shared, &endpoint);
-    }
+    attaching::release(shared, &record.id);
     remove_cgroup(shared, record);
 }
 
@@ -514,7 +433,7 @@ pub(crate) enum Recovered {
     /// It has no run-time facts: it doesn't run.
     Nothing,
     /// It runs on.
-    Running { started: Started, endpoint: Option<Box<Endpoint>> },
+    Running(Started),
     /// It ended meanwhile.
     Ended { exit: ExitRecord, started_at_ns: i64 },
 }
@@ -551,9 +470,8 @@ pub(crate) fn recover(shared: &Arc<Shared>, record: &ContainerRecord) -> Outcome
             })?;
             let paused = cgroup.is_frozen().unwrap_or(false);
             let live = Live { pid: facts.pid, pidfd, started_at_ns: facts.started_at_ns, keeper, cgroup };
-            let endpoint = facts.endpoint.as_ref().map(|endpoint| endpoint_view(shared, endpoint));
-            let started = Started { live: Arc::new(live), endpoint, paused, exit: watch_exit(watch)? };
-            Ok(Recovered::Running { started, endpoint: facts.endpoint.map(Box::new) })
+            let exit = watch_exit(watch)?;
+            Ok(Recovered::Running(Started { live: Arc::new(live), endpoints: facts.endpoints, paused, exit }))
         }
         // It has just ended, and its keeper is about to say how.
         (None, Ok(watch)) => {

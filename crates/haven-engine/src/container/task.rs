@@ -14,15 +14,20 @@ use super::start::{self, Started};
 use super::{health, merge};
 use crate::clock;
 use crate::event::EventObject;
+use crate::network::networks::{self, NetworkRecord};
+use crate::network::subject::Subject;
+use crate::network::{attaching, links};
 use crate::record::{ContainerRecord, Stage, Write};
 use crate::registry::{Handle, MAILBOX_LIMIT};
 use crate::request::{AttachContainer, RemoveContainer, StopContainer, UpdateContainer, WaitCondition};
 use crate::shared::Shared;
 use crate::stream::{Attached, StreamsSender, Waiter};
-use crate::view::{ContainerFiles, ContainerView, EndpointView, Health, HealthRun};
+use crate::view::{ContainerFiles, ContainerView, Health, HealthRun};
+use haven_network::Endpoint;
 use haven_runtime::ExitRecord;
 use haven_spec::{
-    ContainerName, ContainerState, ExecId, Exit, Failure, HealthStatus, Outcome, RestartPolicy, Signal,
+    ContainerName, ContainerState, ExecId, Exit, Failure, HealthStatus, Kind, NetworkAttachment, NetworkMode,
+    Outcome, RestartPolicy, Signal,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,7 +66,7 @@ enum Phase {
 
 struct Running {
     live: Arc<Live>,
-    endpoint: Option<EndpointView>,
+    endpoints: Vec<Endpoint>,
     paused: bool,
     exit: oneshot::Receiver<ExitRecord>,
     stopping: Option<Stopping>,
@@ -213,6 +218,14 @@ impl Task {
                 let outcome = self.update(*change).await;
                 answer(reply, outcome);
             }
+            Command::Connect(network, wish, reply) => {
+                let outcome = self.connect(&network, *wish).await;
+                answer(reply, outcome);
+            }
+            Command::Disconnect(network, reply) => {
+                let outcome = self.disconnect(&network).await;
+                answer(reply, outcome);
+            }
             Command::Remove(how, reply) => return self.remove_asked(how, reply).await,
             Command::Wait(condition, reply) => {
                 let outcome = self.wait(condition);
@@ -299,7 +312,7 @@ impl Task {
                 return Err(Failure::conflict("cannot start a paused container, try unpause instead"));
             }
             Phase::Running(_) => {
-                return Err(Failure::new(haven_spec::Kind::NotModified, "the container is already started"));
+                return Err(Failure::new(Kind::NotModified, "the container is already started"));
             }
             Phase::Dead => {
                 return Err(Failure::conflict("container is marked for removal and cannot be started"));
@@ -363,7 +376,7 @@ impl Task {
         };
         self.phase = Phase::Running(Box::new(Running {
             live: started.live,
-            endpoint: started.endpoint,
+            endpoints: started.endpoints,
             paused: started.paused,
             exit: started.exit,
             stopping: None,
@@ -502,10 +515,7 @@ impl Task {
                 answer(reply, Ok(()));
             }
             Phase::Resting | Phase::Dead => {
-                answer(
-                    reply,
-                    Err(Failure::new(haven_spec::Kind::NotModified, "the container is already stopped")),
-                );
+                answer(reply, Err(Failure::new(Kind::NotModified, "the container is already stopped")));
             }
             Phase::Running(_) => {
                 self.begin_stop(how, vec![reply], Then::Rest, true).await;
@@ -651,8 +661,16 @@ impl Task {
     // --- changing
 
     async fn rename(&mut self, name: ContainerName) -> Outcome<()> {
+        // Links name it, unless its application is meant.
+        let subject = |name: &ContainerName| Subject::of_container(name, &self.record.spec);
+        let (from, to) = (subject(&self.record.name), subject(&name));
+        let renames = move |shared: Arc<Shared>, from: Subject, to: Subject| {
+            blocking(move || if from == to { Ok(()) } else { links::rename(&shared, &from, &to) })
+        };
+        renames(Arc::clone(&self.shared), from.clone(), to.clone()).await?;
         let old = std::mem::replace(&mut self.record.name, name);
         if let Err(failure) = self.try_save(Write::Durable).await {
+            renames(Arc::clone(&self.shared), to, from).await?;
             let new = std::mem::replace(&mut self.record.name, old);
             self.shared.registry.release_name(&new);
             return Err(failure);
@@ -691,6 +709,101 @@ impl Task {
         self.publish();
         self.tell("update", []);
         Ok(())
+    }
+
+    // --- networks
+
+    async fn connect(&mut self, network: &Arc<NetworkRecord>, wish: NetworkAttachment) -> Outcome<()> {
+        let name = network.name.to_string();
+        match &self.record.spec.network {
+            NetworkMode::Host | NetworkMode::Container(_) => {
+                return Err(Failure::new(
+                    Kind::Forbidden,
+                    "container sharing network namespace with another container or host cannot be connected to any \
+                     other network",
+                ));
+            }
+            _ => {}
+        }
+        if networks::wanted(&self.record.spec).contains(&name) {
+            return Err(Failure::new(
+                Kind::Forbidden,
+                format!("endpoint with name {} already exists in network {name}", self.record.name),
+            ));
+        }
+        attaching::check(network, &wish)?;
+        let old = self.record.spec.clone();
+        if old.network == NetworkMode::None {
+            self.record.spec.network = if name == networks::DEFAULT {
+                NetworkMode::Default
+            } else {
+                NetworkMode::Named(network.name.clone())
+            };
+        }
+        self.record.spec.attachments.insert(name, wish.clone());
+        if let Phase::Running(running) = &mut self.phase {
+            let (shared, record, live) =
+                (Arc::clone(&self.shared), self.record.clone(), Arc::clone(&running.live));
+            let (mut endpoints, network) = (running.endpoints.clone(), Arc::clone(network));
+            let made = blocking(move || {
+                let made = attaching::connect(&shared, &record, &live, &endpoints, &network, &wish)?;
+                endpoints.push(made);
+                start::note_endpoints(&shared, &record.id, &endpoints)?;
+                Ok(endpoints)
+            });
+            match made.await {
+                Ok(endpoints) => running.endpoints = endpoints,
+                Err(failure) => {
+                    self.record.spec = old;
+                    return Err(failure);
+                }
+            }
+        }
+        self.try_save(Write::Durable).await?;
+        self.publish();
+        self.tell_network("connect", network);
+        Ok(())
+    }
+
+    async fn disconnect(&mut self, name: &str) -> Outcome<()> {
+        let wanted = networks::wanted(&self.record.spec);
+        if !wanted.iter().any(|network| network == name) {
+            return Err(Failure::new(
+                Kind::Forbidden,
+                format!("container {} is not connected to network {name}", self.record.id),
+            ));
+        }
+        let spec = &mut self.record.spec;
+        spec.attachments.remove(name);
+        if wanted.first().is_some_and(|main| main == name) {
+            spec.network = match wanted.get(1).map(String::as_str) {
+                None => NetworkMode::None,
+                Some(networks::DEFAULT) => NetworkMode::Default,
+                Some(next) => NetworkMode::Named(haven_spec::NetworkName::parse(next)?),
+            };
+        }
+        if let Phase::Running(running) = &mut self.phase {
+            let (shared, record, live) =
+                (Arc::clone(&self.shared), self.record.clone(), Arc::clone(&running.live));
+            let (endpoints, name) = (running.endpoints.clone(), name.to_owned());
+            running.endpoints = blocking(move || {
+                let left = attaching::disconnect(&shared, &record, &live, &endpoints, &name)?;
+                start::note_endpoints(&shared, &record.id, &left)?;
+                Ok(left)
+            })
+            .await?;
+        }
+        self.try_save(Write::Durable).await?;
+        self.publish();
+        if let Ok(network) = self.shared.networks.find(name) {
+            self.tell_network("disconnect", &network);
+        }
+        Ok(())
+    }
+
+    fn tell_network(&self, action: &str, network: &NetworkRecord) {
+        let attributes = BTreeMap::from([("container".to_owned(), self.record.id.to_string())]);
+        networks::tell(&self.shared, action, network, attributes);
     }
 
     async fn remove_asked(&mut self, how: RemoveContainer, reply: Reply<()>) -> bool {
@@ -924,7 +1037,9 @@ impl Task {
     fn publish(&self) {
         let spec = Arc::new(self.record.spec.clone());
         let endpoints = match &self.phase {
-            Phase::Running(running) => running.endpoint.iter().cloned().collect(),
+            Phase::Running(running) => {
+                running.endpoints.iter().map(|e| attaching::view(&self.shared, &self.record, e)).collect()
+            }
             _ => Vec::new(),
         };
         let files = super::files::Files::at(&self.shared.config.container_run(&self.record.id));

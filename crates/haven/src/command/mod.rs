@@ -9,6 +9,7 @@ mod confirmation;
 mod cp;
 mod create;
 mod creation;
+mod denied;
 mod df;
 mod diff;
 mod doctor;
@@ -21,10 +22,12 @@ mod import;
 mod info;
 mod inspect;
 mod lifecycle;
+mod link;
 mod load;
 mod logs;
 mod man;
 mod network;
+mod network_change;
 mod port;
 mod prune;
 mod ps;
@@ -135,6 +138,7 @@ pub(crate) static TOP: &[Entry] = &[
     Entry::verb("info", &info::Info).common(),
     Entry::group("container", &CONTAINER),
     Entry::group("image", &IMAGE),
+    Entry::group("link", &LINK),
     Entry::group("network", &NETWORK),
     Entry::group("system", &SYSTEM),
     Entry::group("volume", &VOLUME),
@@ -143,6 +147,7 @@ pub(crate) static TOP: &[Entry] = &[
     Entry::verb("completion", &completion::Completion),
     Entry::verb("cp", &cp::Cp),
     Entry::verb("create", &create::Create),
+    Entry::verb("denied", &denied::Denied),
     Entry::verb("diff", &diff::Diff),
     Entry::verb("events", &events::Events),
     Entry::verb("export", &export::Export),
@@ -216,7 +221,27 @@ static IMAGE: Group = Group {
 
 static NETWORK: Group = Group {
     about: "Manage networks",
-    entries: &[Entry::verb("inspect", &inspect::NETWORK), Entry::verb("ls", &network::Ls).alias(&["list"])],
+    entries: &[
+        Entry::verb("connect", &network_change::Connect),
+        Entry::verb("create", &network_change::Create),
+        Entry::verb("disconnect", &network_change::Disconnect),
+        Entry::verb("inspect", &inspect::NETWORK),
+        Entry::verb("ls", &network::Ls).alias(&["list"]),
+        Entry::verb("prune", &prune::NETWORKS),
+        Entry::verb("rm", &network_change::Rm).alias(&["remove"]),
+    ],
+};
+
+static LINK: Group = Group {
+    about: "Manage links: who may connect to whom",
+    entries: &[
+        Entry::verb("add", &link::Add),
+        Entry::verb("ls", &link::Ls).alias(&["list"]),
+        Entry::verb("rm", &link::Rm).alias(&["remove"]),
+        Entry::verb("show", &link::Show).alias(&["inspect"]),
+        Entry::verb("suggest", &link::Suggest),
+        Entry::verb("test", &link::Test),
+    ],
 };
 
 static SYSTEM: Group = Group {

@@ -20,10 +20,13 @@ static LISTING: Listing = Listing {
         ("IPv4", "IPV4"),
         ("IPv6", "IPV6"),
         ("Internal", "INTERNAL"),
+        ("Inside", "INSIDE"),
+        ("Outside", "OUTSIDE"),
+        ("Subnet", "SUBNET"),
         ("Labels", "LABELS"),
         ("CreatedAt", "CREATED AT"),
     ],
-    table: "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}",
+    table: "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}\t{{.Inside}}\t{{.Outside}}",
     quiet: "{{.ID}}",
 };
 
@@ -54,13 +57,24 @@ impl Verb for Ls {
         let mut networks: Vec<&Value> = answer.items().iter().collect();
         networks.sort_by_key(|network| network.at("Name").as_str());
         let full = grammar::on(matches, "no-trunc");
-        let rows: Vec<Row> = networks.into_iter().map(|network| network_row(network, full)).collect();
+        // A daemon that isn't Haven knows nothing of this, and the rest is shown all the same.
+        let openness = if ["Inside", "Outside"].into_iter().any(|field| format.mentions(field)) {
+            context.daemon.ask(Request::get("/haven/v1/networks")).unwrap_or(Value::Null)
+        } else {
+            Value::Null
+        };
+        let rows: Vec<Row> =
+            networks.into_iter().map(|network| network_row(network, &openness, full)).collect();
         format.print(&rows)?;
         Ok(Status::FINE)
     }
 }
 
-fn network_row(network: &Value, full: bool) -> Row {
+fn network_row(network: &Value, openness: &Value, full: bool) -> Row {
+    let open = openness.items().iter().find(|open| open.at("Id").as_str() == network.at("Id").as_str());
+    let word = |name: &str| open.map_or("", |open| open.at(name).as_str()).to_owned();
+    let subnet =
+        network.path(&["IPAM", "Config"]).items().first().map_or("", |pool| pool.at("Subnet").as_str());
     let labels: Vec<(String, String)> = network
         .at("Labels")
         .entries()
@@ -82,6 +96,9 @@ fn network_row(network: &Value, full: bool) -> Row {
             ),
         ),
         ("IPv6", Value::text(network.at("EnableIPv6").is_true().to_string())),
+        ("Inside", word("Inside").into()),
+        ("Outside", word("Outside").into()),
+        ("Subnet", subnet.into()),
         ("Internal", Value::text(network.at("Internal").is_true().to_string())),
         ("Labels", super::ps::joined_labels(&labels).into()),
         ("Label", Value::Lookup(labels)),

@@ -28,6 +28,7 @@ pub(crate) struct Prune {
 pub(crate) static CONTAINERS: Prune = Prune { what: What::Containers };
 pub(crate) static IMAGES: Prune = Prune { what: What::Images };
 pub(crate) static VOLUMES: Prune = Prune { what: What::Volumes };
+pub(crate) static NETWORKS: Prune = Prune { what: What::Networks };
 
 fn flags() -> [Arg; 2] {
     [
@@ -68,7 +69,12 @@ impl Verb for Prune {
         let title = format!("{} prune", self.what.word());
         confirmation::require(grammar::on(matches, "force"), &warning, &title)?;
         let (removed, reclaimed) = self.what.prune(context, all, &grammar::texts(matches, "filter"))?;
-        confirmation::tell(self.what.heading(), &removed, &reclaimed)?;
+        if self.what == What::Networks {
+            // They take no room that could be reclaimed.
+            console::print(&confirmation::section(self.what.heading(), &removed))?;
+        } else {
+            confirmation::tell(self.what.heading(), &removed, &reclaimed)?;
+        }
         Ok(Status::FINE)
     }
 }

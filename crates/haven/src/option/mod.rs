@@ -12,6 +12,7 @@ pub(crate) mod detach_keys;
 pub(crate) mod device;
 pub(crate) mod duration;
 pub(crate) mod environment;
+pub(crate) mod expiry;
 pub(crate) mod extra_host;
 pub(crate) mod filter;
 pub(crate) mod health;
@@ -87,6 +88,7 @@ mod tests {
             drop(device::parse(&text));
             drop(device::rule(&text));
             drop(duration::parse(&text));
+            drop(expiry::parse(&text, jiff::Timestamp::UNIX_EPOCH));
             drop(extra_host::check(&text));
             drop(filter::check(&text));
             drop(instant::parse(&text, jiff::Timestamp::UNIX_EPOCH));

@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) ulimits: Vec<Ulimit>,
     pub(crate) address_pool: Option<Ipv4Net>,
     pub(crate) publish_address: IpAddr,
+    /// Networks that Docker clients make are open inside.
+    pub(crate) docker_networks_open: bool,
     pub(crate) id_base: u32,
 }
 
@@ -81,6 +83,7 @@ struct FileLimits {
 struct FileNetwork {
     pool: Option<Ipv4Net>,
     publish_address: Option<IpAddr>,
+    docker_networks: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -182,6 +185,14 @@ impl Settings {
                 .network
                 .publish_address
                 .unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
+            docker_networks_open: match file.network.docker_networks.as_deref() {
+                None | Some("open") => true,
+                Some("closed") => false,
+                Some(other) => {
+                    return Err(Failure::invalid(format!("`network.docker_networks` is `{other}`"))
+                        .hint("open or closed"));
+                }
+            },
             id_base: file.user_namespaces.first.unwrap_or(1_000_000_000),
         })
     }
@@ -243,6 +254,7 @@ mod tests {
             ("[log]\nformat = \"xml\"", "xml"),
             ("[container_log]\nmax_size = \"big\"", "big"),
             ("[network]\npool = \"10.0.0.0/99\"", "10.0.0.0/99"),
+            ("[network]\ndocker_networks = \"ajar\"", "ajar"),
             ("data_root = \"relative\"", "relative"),
             ("data_root = \"/a:b\"", "/a:b"),
             ("[limits]\nulimits = { nofile = [2, 1] }", "nofile"),

@@ -75,6 +75,7 @@ fn engine_config(settings: &Settings) -> EngineConfig {
     config.default_stop_timeout_s = settings.stop_timeout_s;
     config.address_pool = settings.address_pool;
     config.publish_address = settings.publish_address;
+    config.docker_networks_open = settings.docker_networks_open;
     config.log_max_size_bytes = settings.container_log_max_size_bytes;
     config.log_max_files = settings.container_log_max_files;
     config
