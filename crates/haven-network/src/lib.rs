@@ -32,6 +32,7 @@ mod device;
 mod elements;
 mod endpoint;
 mod ends;
+pub mod exchange;
 pub mod exposure;
 mod host_routes;
 pub mod hosts;

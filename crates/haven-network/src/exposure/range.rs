@@ -62,6 +62,29 @@ impl AddressRange {
         self.covers(other) || other.covers(self)
     }
 
+    /// What is left of it without others, as few ranges as can be.
+    pub fn without(self, others: &[Self]) -> Vec<Self> {
+        let within: Vec<Self> = others.iter().copied().filter(|other| other.overlaps(self)).collect();
+        if within.is_empty() {
+            return vec![self];
+        }
+        if within.iter().any(|other| other.covers(self)) {
+            return Vec::new();
+        }
+        // A range that another is within can be halved: its prefix is shorter than that one's.
+        let prefix = self.prefix + 1;
+        let upper = match self.address {
+            IpAddr::V4(address) => {
+                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() | (1 << (32 - u32::from(prefix)))))
+            }
+            IpAddr::V6(address) => {
+                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() | (1 << (128 - u32::from(prefix)))))
+            }
+        };
+        let halves = [self.address, upper].map(|address| Self { address, prefix });
+        halves.into_iter().flat_map(|half| half.without(&within)).collect()
+    }
+
     /// No address of it is routed on the internet.
     pub fn is_private(self) -> bool {
         let private: &[(IpAddr, u8)] = &[
@@ -110,6 +133,13 @@ mod tests {
         assert!(range("0.0.0.0/0").covers(range("255.255.255.255")));
         assert!(!range("0.0.0.0/0").covers(range("::1")));
         assert!(range("2001:db8::/32").covers(range("2001:db8:5::/48")));
+        let left = range("10.0.0.0/8").without(&[range("10.1.0.0/16"), range("10.128.0.0/9")]);
+        assert_eq!(left.len(), 7, "{left:?}");
+        assert!(
+            !left.iter().any(|left| left.overlaps(range("10.1.2.3")) || left.overlaps(range("10.200.0.1")))
+        );
+        assert!(left.iter().any(|left| left.covers(range("10.0.255.255"))));
+        assert_eq!(range("::/0").without(&[range("::/0")]), []);
         assert_eq!(range("10.9.9.9/8").to_string(), "10.0.0.0/8");
         assert!(range("192.168.7.0/24").is_private() && !range("192.0.0.0/8").is_private());
         for bad in ["", "10", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/+8", "a/8"] {
