@@ -7,6 +7,7 @@
 mod address_lock;
 mod cookie;
 mod credential;
+mod directory;
 mod facts;
 mod form_token;
 mod keyring;
@@ -28,6 +29,7 @@ mod wire;
 pub use address_lock::AddressLock;
 pub use cookie::CookieValue;
 pub use credential::Credential;
+pub use directory::{Filter, Ldap, LdapConfig, LdapServer, Method, NotSignedIn, Person, Security};
 pub use facts::{Authentication, SecondFactor, User};
 pub use keyring::{KeyVersion, Keyring};
 pub use moment::Moment;

@@ -8,84 +8,19 @@ use crate::credential::Credential;
 use crate::facts::{Authentication, SecondFactor, User};
 use crate::keyring::Keyring;
 use crate::moment::Moment;
-use crate::secret::{Secret, random};
+use crate::secret::Secret;
 use crate::store::{EmbeddedStore, Owner, Store};
 use crate::vault::{Policy, SignIn, Vault};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-const MASK: u8 = 0xa5;
+#[path = "../tests/it/memory.rs"]
+mod memory;
+use memory::{Masked, memory_has};
+
 const NOW: Moment = Moment::from_ms(1_700_000_000_000);
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
-
-/// Shortest piece of a secret that counts as found: shorter ones occur by chance or help nobody.
-const PIECE: usize = 12;
-
-/// A secret nobody sees in clear.
-struct Masked(Vec<u8>);
-
-impl Masked {
-    fn of(bytes: &[u8]) -> Self {
-        Self(bytes.iter().map(|byte| byte ^ MASK).collect())
-    }
-
-    fn random_password() -> Self {
-        Self(random::<32>().iter().map(|byte| (b'a' + byte % 26) ^ MASK).collect())
-    }
-
-    fn reveal(&self) -> Secret {
-        let mut bytes = Vec::with_capacity(self.0.len());
-        bytes.extend(self.0.iter().map(|byte| byte ^ MASK));
-        Secret::new(bytes)
-    }
-
-    /// Whether any piece of it stands in `bytes`.
-    fn is_in(&self, bytes: &[u8]) -> bool {
-        self.0.windows(PIECE).step_by(4).any(|piece| {
-            let first = piece[0] ^ MASK;
-            bytes
-                .windows(PIECE)
-                .any(|window| window[0] == first && window.iter().zip(piece).all(|(a, b)| *a == *b ^ MASK))
-        })
-    }
-}
-
-/// All memory of this process that can be written and read, in pieces, as a dump would have it.
-fn memory_has(secret: &Masked) -> bool {
-    let maps = BufReader::new(File::open("/proc/self/maps").expect("the map of memory"));
-    let mut memory = File::open("/proc/self/mem").expect("memory");
-    let mut looked_at = 0_u64;
-    for line in maps.lines() {
-        let line = line.expect("a line");
-        let mut fields = line.split_whitespace();
-        let (range, rights) = (fields.next().expect("a range"), fields.next().expect("rights"));
-        let (from, to) = range.split_once('-').expect("a range");
-        let (from, to) = (
-            u64::from_str_radix(from, 16).expect("an address"),
-            u64::from_str_radix(to, 16).expect("an address"),
-        );
-        if !rights.starts_with("rw") {
-            continue;
-        }
-        if memory.seek(SeekFrom::Start(from)).is_err() {
-            continue;
-        }
-        let mut piece = Vec::new();
-        // Pages that can't be read (guards, devices) hold nothing of ours.
-        if memory.by_ref().take(to - from).read_to_end(&mut piece).is_err() && piece.is_empty() {
-            continue;
-        }
-        looked_at += piece.len() as u64;
-        if secret.is_in(&piece) {
-            return true;
-        }
-    }
-    assert!(looked_at > 100_000, "only {looked_at} bytes of memory were looked at");
-    false
-}
 
 struct House {
     directory: PathBuf,
@@ -118,7 +53,7 @@ impl House {
             user: User::parse("alice").expect("a name"),
             authentication: Authentication::Ldap,
             second_factor: SecondFactor::None,
-            credential: Credential::new(password.reveal(), Vec::new()).expect("a credential"),
+            credential: Credential::new(Secret::new(password.reveal()), Vec::new()).expect("a credential"),
             address: HERE,
             client: "Firefox".into(),
             proof_key: None,
@@ -151,7 +86,7 @@ async fn a_copy_of_disk_store_configuration_and_memory_between_requests_gives_no
     assert!(!memory_has(&cookie), "the cookie in memory after sign-in");
 
     let session_key = {
-        let text = cookie.reveal();
+        let text = Secret::new(cookie.reveal());
         let session = house.vault.open(text.reveal_text().expect("text"), HERE, NOW).await.expect("opens");
         let credential = session.credential().expect("opens");
         assert!(memory_has(&password), "while it is used it is there: the search works");
@@ -167,7 +102,7 @@ async fn a_copy_of_disk_store_configuration_and_memory_between_requests_gives_no
     assert!(!cookie.is_in(&house.disk()), "the cookie on disk");
     // What would open it: ENCRYPT_KEY is there, the row is there, the wrapped key is not.
     let wrapped = {
-        let text = cookie.reveal();
+        let text = Secret::new(cookie.reveal());
         let part = text.reveal_text().expect("text").split('.').nth(3).expect("a part");
         let mut bytes = zeroize::Zeroizing::new([0_u8; 128]);
         let engine = &base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -182,7 +117,8 @@ async fn a_copy_of_disk_store_configuration_and_memory_between_requests_gives_no
 async fn everything_the_browser_has_gives_neither_password_nor_ciphertext() {
     let house = House::new("browser");
     let password = Masked::random_password();
-    let cookie = house.sign_in(&password).await.reveal();
+    let cookie = house.sign_in(&password).await;
+    let cookie = Secret::new(cookie.reveal());
     let text = cookie.reveal_text().expect("text");
     assert!(!password.is_in(text.as_bytes()));
 
