@@ -13,6 +13,7 @@ mod life;
 mod limits;
 mod links;
 mod logs;
+mod names;
 mod networks;
 mod oci_runtime;
 mod operating;

@@ -21,7 +21,7 @@ use crate::request::{
 };
 use crate::shared::Shared;
 use crate::stream::{Attached, Waiter};
-use crate::view::{AttemptView, ContainerView, ExecView, LinkView, NetworkView, VolumeView};
+use crate::view::{AttemptView, ContainerView, ExecView, LinkView, NetworkView, VolumeView, WantedView};
 use haven_image::{Image, Store};
 use haven_spec::{
     ContainerId, ContainerName, ContainerState, ExecId, Failure, ImageId, NetworkAttachment, Outcome, Signal,
@@ -82,6 +82,7 @@ impl Engine {
     pub async fn open(config: EngineConfig) -> Outcome<Self> {
         let shared = blocking(move || recovery::open(config)).await?;
         recovery::take_up(&shared).await?;
+        crate::names::server::start(&shared).await;
         drop(tokio::spawn(links::expire(Arc::downgrade(&shared))));
         let worker = Arc::clone(&shared);
         let installation = blocking(move || {
@@ -483,6 +484,11 @@ impl Engine {
         let shared = Arc::clone(&self.shared);
         let (from, to, traffic) = (from.to_owned(), to.to_owned(), traffic.to_owned());
         blocking(move || links::permitting(&shared, &from, &to, &traffic)).await
+    }
+
+    /// Names that were looked up in vain since the daemon began, the most wanted first.
+    pub fn wanted(&self) -> Vec<WantedView> {
+        self.shared.directory.wanted()
     }
 
     /// What was tried in vain in the last day, the most tried first.

@@ -15,6 +15,7 @@ mod exec;
 mod images;
 mod log;
 mod name_choice;
+mod names;
 mod network;
 mod record;
 mod recovery;
@@ -46,7 +47,7 @@ pub use request::{
 pub use stream::{Attached, InputSink, OutputStream, Waiter};
 pub use view::{
     AttemptView, ContainerFiles, ContainerView, EndpointView, ExecView, Health, HealthRun, LinkView,
-    MountKind, MountView, NetworkView, PeerView, PublishedPort, VolumeView,
+    MountKind, MountView, NetworkView, PeerView, PublishedPort, VolumeView, WantedView,
 };
 
 pub use haven_image as image;

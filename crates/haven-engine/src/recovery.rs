@@ -63,6 +63,8 @@ pub(crate) fn open(config: EngineConfig) -> Outcome<Arc<Shared>> {
         numbers: std::sync::Mutex::default(),
         networks: networks::Networks::default(),
         links: links::Links::default(),
+        directory: crate::names::directory::Directory::default(),
+        listening: crate::names::server::Listening::default(),
         registry: Registry::default(),
         events: crate::EventLog::default(),
         execs: Execs::default(),

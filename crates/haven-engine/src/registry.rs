@@ -4,6 +4,7 @@ use crate::container::command::Command;
 use crate::view::ContainerView;
 use haven_spec::{ContainerId, ContainerName, Failure, Outcome};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -58,6 +59,8 @@ impl Tables {
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     tables: RwLock<Tables>,
+    /// Grows whenever somebody comes, goes or changes.
+    version: AtomicU64,
 }
 
 pub(crate) fn no_such(wanted: &str) -> Failure {
@@ -111,13 +114,25 @@ impl Registry {
         self.write().release_slot(slot);
     }
 
+    /// Something about a container has changed.
+    pub(crate) fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Differs from an earlier one when something has changed since.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
     pub(crate) fn insert(&self, id: ContainerId, handle: Handle) {
         self.write().by_id.insert(id, handle);
+        self.changed();
     }
 
     /// Forgets a removed container with its name and id range.
     pub(crate) fn forget(&self, id: &ContainerId, name: &ContainerName, slot: Option<u32>) {
         let mut tables = self.write();
+        self.changed();
         tables.by_id.remove(id);
         if tables.names.get(name) == Some(id) {
             tables.names.remove(name);

@@ -4,6 +4,8 @@ use crate::clock;
 use crate::config::EngineConfig;
 use crate::event::{Event, EventLog, EventObject};
 use crate::exec::Execs;
+use crate::names::directory::Directory;
+use crate::names::server::Listening;
 use crate::network::links::Links;
 use crate::network::networks::Networks;
 use crate::network::numbers::Numbers;
@@ -28,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) numbers: Mutex<Numbers>,
     pub(crate) networks: Networks,
     pub(crate) links: Links,
+    pub(crate) directory: Directory,
+    pub(crate) listening: Listening,
     pub(crate) volumes: Volumes,
     pub(crate) spawner: Spawner,
     pub(crate) cgroups: Layout,

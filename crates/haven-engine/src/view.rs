@@ -2,6 +2,7 @@
 //! task; it takes the last snapshot that task published.
 
 use crate::network::end::LinkEnd;
+use crate::network::subject::Subject;
 use haven_network::Traffic;
 use haven_spec::{
     ContainerId, ContainerName, ContainerSpec, ContainerState, ExecId, HealthStatus, ImageId, PortKey,
@@ -199,6 +200,18 @@ pub struct AttemptView {
     pub packets: u64,
     /// What `link add` would have to be told to permit it; `None` when no link could.
     pub suggestion: Option<String>,
+}
+
+/// A name that was looked up by somebody whom no link lets reach it.
+#[derive(Debug, Clone)]
+pub struct WantedView {
+    pub from: Subject,
+    pub to: LinkEnd,
+    pub name: String,
+    pub count: u64,
+    pub last_ns: i64,
+    /// What `link add` would have to be told, as far as anybody can know.
+    pub suggestion: String,
 }
 
 /// An exec process as `exec inspect` shows it.

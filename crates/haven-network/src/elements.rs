@@ -2,9 +2,9 @@
 
 use crate::nft::{Element, SetSpec};
 use crate::table::{
-    BIND4, BIND6, DST_ID, DST_NET, EGRESS_ANY, EGRESS4, EGRESS6, INTERNAL, LINKS, LINKS_ALL, LINKS_ANY,
-    LINKS_RANGE, LIVE, PORTED, PUBLISH4, PUBLISH4_ANY, PUBLISH6, PUBLISH6_ANY, SCTP, SRC_ID, SRC_NET, TCP,
-    UDP,
+    BIND4, BIND6, DST_ID, DST_NET, EGRESS_ANY, EGRESS4, EGRESS6, HOST_OPEN, INTERNAL, LINKS, LINKS_ALL,
+    LINKS_ANY, LINKS_RANGE, LIVE, PORTED, PUBLISH4, PUBLISH4_ANY, PUBLISH6, PUBLISH6_ANY, SCTP, SRC_ID,
+    SRC_NET, TCP, UDP,
 };
 use haven_spec::{Ipv4Net, PortProtocol};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -195,6 +195,11 @@ pub(crate) fn publish6(
     } else {
         element(PUBLISH6, rest(KeyBytes::new().v6(host)), data)
     }
+}
+
+/// A service of the host, at the gateway's address, that containers may use.
+pub(crate) fn host_open(protocol: u8, port: u16) -> Element {
+    element(HOST_OPEN, KeyBytes::new().protocol(protocol).port(port), None)
 }
 
 /// Elements that belong to the table rather than to an endpoint.

@@ -29,6 +29,7 @@ mod config;
 mod conntrack;
 mod counters;
 mod device;
+pub mod dns;
 mod elements;
 mod endpoint;
 mod ends;

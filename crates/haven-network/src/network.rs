@@ -53,6 +53,8 @@ pub struct Network {
     links: Mutex<Links>,
     /// The networks that links can begin and end at, by name.
     networks: Mutex<BTreeMap<String, Identity>>,
+    /// What the host offers containers at the gateway's address.
+    offered: Mutex<BTreeSet<Element>>,
     /// The address ranges of networks beside the pool.
     subnets: Mutex<BTreeSet<Ipv4Net>>,
     ports: Mutex<Ports>,
@@ -92,6 +94,7 @@ impl Network {
             attached: Mutex::default(),
             links: Mutex::default(),
             networks: Mutex::default(),
+            offered: Mutex::default(),
             subnets: Mutex::default(),
             ports: Mutex::default(),
             sweeper,
@@ -131,6 +134,7 @@ impl Network {
             nft: &mut lock(&self.nft),
             ports: &mut lock(&self.ports),
             table: &self.table,
+            offered: &lock(&self.offered),
             pools: &self.pools(),
             forwarding_by_us: self.forwarding_by_us,
             links: &lock(&self.links),

@@ -42,6 +42,12 @@ pub fn host_text() -> String {
     if names_only_the_systemd_stub(&text) { read(SYSTEMD_FILE) } else { text }
 }
 
+/// The servers the host itself asks, those on its loopback included: for whoever asks in a container's stead.
+pub fn upstream() -> Vec<IpAddr> {
+    let found = parse(&read(HOST_FILE)).servers;
+    if found.is_empty() { FALLBACK.to_vec() } else { found }
+}
+
 fn read(path: &str) -> String {
     use std::io::Read;
     let mut bytes = Vec::new();

@@ -91,7 +91,7 @@ pub(crate) const DENIED: SetSpec = SetSpec {
 /// Sources that are let through and recorded in `denied`.
 const OBSERVE: SetSpec = SetSpec::set("observe", &[Mark]);
 /// Services of the host, on the gateway's address, that containers may use.
-const HOST_OPEN: SetSpec = SetSpec::set("host_open", &[Protocol, Port]);
+pub(crate) const HOST_OPEN: SetSpec = SetSpec::set("host_open", &[Protocol, Port]);
 /// Protocols that have ports.
 pub(crate) const PORTED: SetSpec = SetSpec::set("ported", &[Protocol]);
 /// Published ports on one address, and on all.

@@ -2,7 +2,7 @@
 //!
 //! They lie in the run directory and are made anew at each start, owned by the container's own root.
 
-use haven_network::{hosts, resolver};
+use haven_network::{GATEWAY, hosts, resolver};
 use haven_spec::{ContainerSpec, Failure, Outcome};
 use std::fmt::Write as _;
 use std::fs;
@@ -27,20 +27,29 @@ impl Files {
     }
 
     /// Writes all three. `owner`: the host's id of the container's root. `host_network`: take the host's own.
+    /// `asks_us`: names are looked up with the resolver at the gateway.
     pub(crate) fn write(
         &self,
         spec: &ContainerSpec,
         hostname: &str,
         addresses: Vec<IpAddr>,
         host_network: bool,
+        asks_us: bool,
         owner: u32,
     ) -> Outcome<()> {
-        let wishes = resolver::Wishes {
+        let mut wishes = resolver::Wishes {
             servers: spec.dns.clone(),
             search: spec.dns_search.clone(),
             options: spec.dns_options.clone(),
             ipv6: host_network,
         };
+        if asks_us {
+            wishes.servers = vec![GATEWAY.into()];
+            if wishes.options.is_empty() {
+                // A name is tried as it is first: with a domain after it, it would be somebody else's.
+                wishes.options = vec!["ndots:0".into()];
+            }
+        }
         let resolv =
             if host_network && wishes == (resolver::Wishes { ipv6: true, ..resolver::Wishes::default() }) {
                 fs::read_to_string("/etc/resolv.conf").unwrap_or_default()

@@ -149,6 +149,7 @@ impl Starting<'_> {
             &hostname,
             endpoints.iter().map(|e| e.ipv4.into()).collect(),
             host_network,
+            self.asks_us(),
             id_base.unwrap_or(0),
         )?;
         let launch = self.launch(&files, &hostname, id_base)?;
@@ -188,6 +189,18 @@ impl Starting<'_> {
             cgroup: group.ok_or_else(|| Failure::host("the container's control group is gone"))?,
         };
         Ok((Arc::new(live), endpoints, watch))
+    }
+
+    /// Names are looked up with us: on the default network not by those whose user has named servers, since these
+    /// are then the container's own.
+    fn asks_us(&self) -> bool {
+        let own_servers = !self.record.spec.dns.is_empty();
+        self.shared.listening.is_on()
+            && match &self.record.spec.network {
+                NetworkMode::Default => !own_servers,
+                NetworkMode::Named(_) | NetworkMode::Container(_) => true,
+                NetworkMode::None | NetworkMode::Host => false,
+            }
     }
 
     fn id_base(&self) -> Option<u32> {

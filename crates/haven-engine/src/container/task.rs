@@ -1067,6 +1067,7 @@ impl Task {
             spec,
         };
         self.publisher.send_replace(Arc::new(view));
+        self.shared.registry.changed();
     }
 }
 

@@ -6,7 +6,8 @@ use super::{Network, lock, refused};
 use crate::links::Links;
 use crate::nft::{self, Element, Transaction};
 use crate::observation::{Attempt, LinkTraffic};
-use crate::{Identity, Link, LinkId, table};
+use crate::upkeep::add_elements;
+use crate::{Identity, Link, LinkId, elements, table};
 use crate::{device, host_routes};
 use haven_spec::{Ipv4Net, Outcome};
 use std::sync::PoisonError;
@@ -117,6 +118,16 @@ impl Network {
         let routes = device::ipv4_routes(&mut lock(&self.route))
             .map_err(|e| refused("cannot list the host's routes", e))?;
         host_routes::check_subnet(subnet, &routes)
+    }
+
+    /// Lets containers look names up at the gateway's address, where somebody listens.
+    pub fn offer_names(&self) -> Outcome<()> {
+        const NAMES: u16 = 53;
+        let _shared = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let doors = [table::TCP, table::UDP].map(|protocol| elements::host_open(protocol, NAMES));
+        add_elements(&mut lock(&self.nft), &self.table, &doors)?;
+        lock(&self.offered).extend(doors);
+        Ok(())
     }
 
     /// What every live link has carried.

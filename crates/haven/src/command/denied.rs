@@ -22,6 +22,7 @@ static LISTING: Listing = Listing {
         ("Traffic", "TRAFFIC"),
         ("Port", "PORT"),
         ("Protocol", "PROTOCOL"),
+        ("Name", "NAME"),
         ("Packets", "PACKETS"),
         ("Suggestion", "SUGGESTION"),
         ("Time", "TIME"),
@@ -94,7 +95,7 @@ impl Verb for Denied {
 
 fn key(attempt: &Value) -> String {
     let [from, to, protocol] = ["From", "To", "Protocol"].map(|name| attempt.at(name).as_str());
-    format!("{from} {to} {}/{protocol}", attempt.at("Port").number())
+    format!("{from} {to} {}/{protocol} {}", attempt.at("Port").number(), attempt.at("Name").as_str())
 }
 
 fn counts(attempts: &Value) -> HashMap<String, i64> {
@@ -103,10 +104,15 @@ fn counts(attempts: &Value) -> HashMap<String, i64> {
 
 fn attempt_row(attempt: &Value, packets: i64) -> Row {
     let text = |name: &str| attempt.at(name).as_str().to_owned();
+    let traffic = match attempt.at("Name").as_str() {
+        "" => format!("{}/{}", attempt.at("Port").number(), text("Protocol")),
+        name => format!("name {name}"),
+    };
     row([
         ("From", text("From").into()),
         ("To", text("To").into()),
-        ("Traffic", format!("{}/{}", attempt.at("Port").number(), text("Protocol")).into()),
+        ("Traffic", traffic.into()),
+        ("Name", text("Name").into()),
         ("Port", attempt.at("Port").number().to_string().into()),
         ("Protocol", text("Protocol").into()),
         ("Packets", packets.to_string().into()),
