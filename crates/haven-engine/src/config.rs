@@ -15,6 +15,8 @@ pub struct EngineConfig {
     pub executable: PathBuf,
     /// Name of the control group below which containers' groups are made.
     pub cgroup_parent: String,
+    /// Ask the kernel for fast moves between control groups of version 1, which holds for the whole host.
+    pub favour_group_moves: bool,
     /// First host id of the ranges that containers get.
     pub id_base: u32,
     pub default_pids_limit: i64,
@@ -41,6 +43,7 @@ impl EngineConfig {
             run_root,
             executable: PathBuf::from("/proc/self/exe"),
             cgroup_parent: "haven".into(),
+            favour_group_moves: true,
             id_base: 1 << 20,
             default_pids_limit: 4096,
             default_ulimits: Vec::new(),

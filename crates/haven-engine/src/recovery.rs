@@ -15,8 +15,8 @@ use crate::shared::{FLEETING_RECORD, Shared};
 use crate::volume::Volumes;
 use haven_image::Store;
 use haven_network::{Endpoint, Network, NetworkConfig};
-use haven_runtime::Spawner;
 use haven_runtime::cgroup::{GroupPath, Layout};
+use haven_runtime::{GroupMoves, Spawner};
 use haven_spec::{ContainerId, Exit, Failure, Ipv4Net, MountSource, Outcome, RestartPolicy};
 use std::collections::HashSet;
 use std::fs;
@@ -57,7 +57,8 @@ pub(crate) fn open(config: EngineConfig) -> Outcome<Arc<Shared>> {
     })?;
     // Networks of users are made around it, so it stays.
     records.fact("default-pool", || network.pool())?;
-    let spawner = Spawner::connect_or_start(&config.run_root, &config.executable)?;
+    let moves = if config.favour_group_moves { GroupMoves::Favoured } else { GroupMoves::AsTheHostHasThem };
+    let spawner = Spawner::connect_or_start(&config.run_root, &config.executable, moves)?;
     Ok(Arc::new(Shared {
         cgroups: Layout::detect()?,
         numbers: std::sync::Mutex::default(),

@@ -44,7 +44,9 @@ fn main() {
         std::fs::create_dir_all("/sys/fs/cgroup/cpu/haven-measure").unwrap();
         std::fs::write("/sys/fs/cgroup/cpu/haven-measure/cpu.rt_runtime_us", "900000").unwrap();
     }
-    let spawner = Spawner::connect_or_start(&run, Path::new("/proc/self/exe")).unwrap();
+    let spawner =
+        Spawner::connect_or_start(&run, Path::new("/proc/self/exe"), haven_runtime::GroupMoves::Favoured)
+            .unwrap();
     let bench = Bench { top, run, spawner, options };
     bench.run_to_exit(runs);
     if bench.wants("short") {

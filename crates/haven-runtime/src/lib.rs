@@ -37,5 +37,5 @@ pub use keeper::{
 };
 pub use launch::{ExecRequest, IdRange, Launch, LogTarget, RootFs, StdinMode};
 pub use setback::CommandError;
-pub use spawner::{Execed, Launched, Spawner, run_spawner};
+pub use spawner::{Execed, GroupMoves, Launched, Spawner, run_spawner};
 pub use warnings::read_warnings;

@@ -1,6 +1,8 @@
 //! The side of the spawner's socket that asks, and starts a spawner where there is none.
 
-use super::protocol::{DONE, EXEC, FAILED, HELLO, LAUNCH, PACKET_BYTES, RETIRE, SOCKET, VERSION};
+use super::protocol::{
+    DONE, EXEC, FAILED, HELLO, LAUNCH, LEAVE_MOVES, PACKET_BYTES, RETIRE, SOCKET, VERSION,
+};
 use crate::keeper::Keeper;
 use crate::landlock;
 use crate::launch::{ExecRequest, Launch};
@@ -22,6 +24,16 @@ use std::time::{Duration, Instant};
 pub struct Spawner {
     run_root: PathBuf,
     program: PathBuf,
+    group_moves: GroupMoves,
+}
+
+/// What a new spawner does about the slow moves between control groups of version 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupMoves {
+    /// It asks the kernel for fast ones, for the whole host: see docs/adr/0007-favour-moves.md.
+    Favoured,
+    /// The host is left as it is; a start takes several milliseconds more.
+    AsTheHostHasThem,
 }
 
 /// A container that exists: its namespaces are there, its root file system is being put together, its command waits
@@ -52,8 +64,9 @@ const ANSWERING: Duration = Duration::from_millis(500);
 impl Spawner {
     /// Finds the spawner of `run_root` or starts one: `program` is executed, as a sealed copy, with the arguments
     /// `spawner --run-dir RUN_ROOT`, and must then call [`crate::run_spawner`] before it makes any thread.
-    pub fn connect_or_start(run_root: &Path, program: &Path) -> Outcome<Self> {
-        let spawner = Self { run_root: run_root.to_owned(), program: program.to_owned() };
+    /// `group_moves` holds for one that is started.
+    pub fn connect_or_start(run_root: &Path, program: &Path, group_moves: GroupMoves) -> Outcome<Self> {
+        let spawner = Self { run_root: run_root.to_owned(), program: program.to_owned(), group_moves };
         match spawner.version() {
             Ok(VERSION) => {}
             Ok(_) => {
@@ -170,6 +183,7 @@ impl Spawner {
             .arg("spawner")
             .arg("--run-dir")
             .arg(&self.run_root)
+            .args((self.group_moves == GroupMoves::AsTheHostHasThem).then_some(LEAVE_MOVES))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

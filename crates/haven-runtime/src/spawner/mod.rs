@@ -22,5 +22,5 @@ pub(crate) use protocol::DONE;
 pub(crate) use request::{Order, Request};
 pub(crate) use server::{refuse, reply};
 
-pub use client::{Execed, Launched, Spawner};
+pub use client::{Execed, GroupMoves, Launched, Spawner};
 pub use server::run_spawner;

@@ -25,3 +25,6 @@ pub(crate) const PACKET_BYTES: usize = 16 * 1024;
 
 /// The socket's name in the run root.
 pub(crate) const SOCKET: &str = "spawner.sock";
+
+/// The spawner's option to leave the host's control groups as they are.
+pub(super) const LEAVE_MOVES: &str = "--leave-group-moves";

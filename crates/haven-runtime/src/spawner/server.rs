@@ -3,8 +3,9 @@
 //! It never waits for a client and never does a container's work: a request is read when it is there, and the keeper
 //! forked for it takes over its connection. Ended keepers vanish by themselves.
 
+use super::client::GroupMoves;
 use super::favour;
-use super::protocol::{DONE, FAILED, HELLO, RETIRE, SOCKET, VERSION};
+use super::protocol::{DONE, FAILED, HELLO, LEAVE_MOVES, RETIRE, SOCKET, VERSION};
 use super::request::{Order, Request};
 use super::standby::Standby;
 use crate::keeper::{self, Asked};
@@ -26,7 +27,7 @@ const WAITING_LIMIT: usize = 256;
 /// Runs the spawner: `arguments` are those after the word `spawner`. Returns in the process that was started, once
 /// the spawner serves (or when one already does); the spawner itself ends inside.
 pub fn run_spawner(arguments: impl IntoIterator<Item = OsString>) -> Outcome<()> {
-    let run_root = run_root_in(arguments)?;
+    let (run_root, group_moves) = read(arguments)?;
     let host = |what: &str, error: std::io::Error| Failure::host(format!("cannot {what}")).because(error);
     let proof = SingleThread::prove().map_err(|error| host("become the spawner", error))?;
     std::fs::create_dir_all(&run_root)
@@ -43,21 +44,27 @@ pub fn run_spawner(arguments: impl IntoIterator<Item = OsString>) -> Outcome<()>
             return 1;
         }
         let machine = Machine::look();
-        let _favoured = favour::moves(&machine);
+        let _favoured = (group_moves == GroupMoves::Favoured).then(|| favour::moves(&machine)).flatten();
         serve(proof, &machine, &listener, &path)
     })
     .map_err(|error| host("fork the spawner", error))?;
     Ok(())
 }
 
-fn run_root_in(arguments: impl IntoIterator<Item = OsString>) -> Outcome<PathBuf> {
-    let mut arguments = arguments.into_iter();
-    match (arguments.next(), arguments.next(), arguments.next()) {
-        (Some(flag), Some(directory), None) if flag == "--run-dir" && Path::new(&directory).is_absolute() => {
-            Ok(PathBuf::from(directory))
+fn read(arguments: impl IntoIterator<Item = OsString>) -> Outcome<(PathBuf, GroupMoves)> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    match arguments.as_slice() {
+        [flag, directory, rest @ ..] if flag == "--run-dir" && Path::new(directory).is_absolute() => {
+            let group_moves = match rest {
+                [] => Some(GroupMoves::Favoured),
+                [flag] if flag == LEAVE_MOVES => Some(GroupMoves::AsTheHostHasThem),
+                _ => None,
+            };
+            group_moves.map(|moves| (PathBuf::from(directory), moves))
         }
-        _ => Err(Failure::invalid("the spawner takes `--run-dir` and an absolute path")),
+        _ => None,
     }
+    .ok_or_else(|| Failure::invalid("the spawner takes `--run-dir` and an absolute path"))
 }
 
 /// The lock that tells a spawner serves this directory; `None` when another one holds it. It lives as long as the

@@ -28,7 +28,9 @@ impl Place {
         let top = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(top.join("run")).unwrap();
         make_image(&top.join("image"));
-        let spawner = Spawner::connect_or_start(&top.join("run"), &program()).unwrap();
+        let spawner =
+            Spawner::connect_or_start(&top.join("run"), &program(), haven_runtime::GroupMoves::Favoured)
+                .unwrap();
         Self { top, name, spawner, groups: std::sync::Mutex::default() }
     }
 

@@ -44,7 +44,9 @@ fn a_container_outlives_its_caller_and_its_spawner() {
 fn two_callers_share_one_spawner() {
     let place = Place::new("shared");
     let program = std::env::current_exe().unwrap();
-    let another = Spawner::connect_or_start(&place.top.join("run"), &program).unwrap();
+    let another =
+        Spawner::connect_or_start(&place.top.join("run"), &program, haven_runtime::GroupMoves::Favoured)
+            .unwrap();
     let launched = another.launch(&place.shell("exit 4")).unwrap();
     let watch = launched.keeper.watch().unwrap();
     launched.keeper.start().unwrap();

@@ -35,6 +35,7 @@ mod reference;
 mod rename;
 mod rm;
 mod rmi;
+mod role;
 mod run;
 mod save;
 mod start;
@@ -147,6 +148,7 @@ pub(crate) static TOP: &[Entry] = &[
     Entry::verb("completion", &completion::Completion),
     Entry::verb("cp", &cp::Cp),
     Entry::verb("create", &create::Create),
+    Entry::verb("daemon", &role::Daemon),
     Entry::verb("denied", &denied::Denied),
     Entry::verb("diff", &diff::Diff),
     Entry::verb("events", &events::Events),
@@ -156,6 +158,7 @@ pub(crate) static TOP: &[Entry] = &[
     Entry::verb("inspect", &inspect::ANY),
     Entry::verb("kill", &lifecycle::KILL),
     Entry::verb("man", &man::Man).hidden(),
+    Entry::verb("oci", &role::Oci),
     Entry::verb("pause", &lifecycle::PAUSE),
     Entry::verb("port", &port::Port),
     Entry::verb("rename", &rename::Rename),

@@ -21,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) data_root: PathBuf,
     pub(crate) run_root: PathBuf,
     pub(crate) cgroup_parent: String,
+    pub(crate) favour_group_moves: bool,
     pub(crate) stop_timeout_s: i64,
     pub(crate) log: LogSettings,
     pub(crate) container_log_max_size_bytes: u64,
@@ -49,6 +50,7 @@ struct File {
     data_root: Option<PathBuf>,
     run_root: Option<PathBuf>,
     cgroup_parent: Option<String>,
+    favour_group_moves: Option<bool>,
     stop_timeout_s: Option<i64>,
     log: FileLog,
     container_log: FileContainerLog,
@@ -171,6 +173,7 @@ impl Settings {
             data_root: absolute(file.data_root.unwrap_or_else(|| "/var/lib/haven".into()), "data_root")?,
             run_root,
             cgroup_parent: file.cgroup_parent.unwrap_or_else(|| "haven".into()),
+            favour_group_moves: file.favour_group_moves.unwrap_or(true),
             stop_timeout_s: file.stop_timeout_s.unwrap_or(10),
             log: LogSettings { level, json },
             container_log_max_size_bytes: size_bytes(max_size).ok_or_else(|| {

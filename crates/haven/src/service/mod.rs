@@ -12,6 +12,7 @@ mod readiness;
 
 use crate::ending::Refusal;
 use configuration::Settings;
+pub(crate) use configuration::grammar;
 use haven_docker::Limits;
 use haven_engine::{Engine, EngineConfig};
 use haven_spec::{Failure, Outcome};
@@ -28,7 +29,7 @@ const BLOCKING_LIMIT: usize = 64;
 /// `haven daemon`: returns the exit status.
 pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
     if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        let help = configuration::grammar().bin_name("haven daemon").render_help().to_string();
+        let help = grammar().bin_name("haven daemon").render_help().to_string();
         return u8::from(crate::console::print(&help).is_err());
     }
     match Settings::read(arguments).and_then(serve) {
@@ -69,6 +70,7 @@ async fn run(settings: Settings) -> Outcome<()> {
 fn engine_config(settings: &Settings) -> EngineConfig {
     let mut config = EngineConfig::new(settings.data_root.clone(), settings.run_root.clone());
     config.cgroup_parent.clone_from(&settings.cgroup_parent);
+    config.favour_group_moves = settings.favour_group_moves;
     config.id_base = settings.id_base;
     config.default_pids_limit = settings.pids_limit;
     config.default_ulimits.clone_from(&settings.ulimits);
