@@ -115,6 +115,18 @@ fn events_of_the_past_can_be_asked_for() {
 }
 
 #[test]
+fn what_is_not_quite_as_wished_is_told_with_the_start() {
+    let house = House::open();
+    // Owners of the kernel's own file system can't be mapped.
+    house.haven("run --rm --name odd -v /sys:/hostsys:ro").args([BUSYBOX, "true"]).succeeds();
+    let told = house
+        .haven("events --since 10m --until=-1s --filter event=start --format")
+        .arg("{{.Actor.Attributes.warnings}}")
+        .succeeds();
+    assert!(told.contains("`/sys`") && told.contains("nobody"), "{told}");
+}
+
+#[test]
 fn top_shows_the_processes_inside() {
     let house = House::open();
     house.detached("--name box", "sleep 4321");

@@ -24,7 +24,7 @@ use crate::shared::Shared;
 use crate::stream::{Attached, StreamsSender, Waiter};
 use crate::view::{ContainerFiles, ContainerView, Health, HealthRun};
 use haven_network::Endpoint;
-use haven_runtime::ExitRecord;
+use haven_runtime::{ExitRecord, read_warnings};
 use haven_spec::{
     ContainerName, ContainerState, ExecId, Exit, Failure, HealthStatus, Kind, NetworkAttachment, NetworkMode,
     Outcome, RestartPolicy, Signal,
@@ -341,7 +341,8 @@ impl Task {
                 };
                 self.save(write).await;
                 self.publish();
-                self.tell("start", []);
+                let warnings = self.warnings();
+                self.tell("start", (!warnings.is_empty()).then(|| ("warnings", warnings)));
                 Ok(())
             }
             Err(failure) => {
@@ -353,6 +354,15 @@ impl Task {
                 Err(failure)
             }
         }
+    }
+
+    /// What isn't quite as wished, in the event of the start and in the daemon's log.
+    fn warnings(&self) -> String {
+        let warnings = read_warnings(&self.shared.config.container_run(&self.record.id)).unwrap_or_default();
+        for warning in &warnings {
+            tracing::warn!(container = %self.record.id, "{warning}");
+        }
+        warnings.join("; ")
     }
 
     fn enter_running(&mut self, started: Started) {
@@ -1002,7 +1012,7 @@ impl Task {
         blocking(move || shared.save_container(&record, write, fleeting)).await
     }
 
-    fn tell<const N: usize>(&self, action: &str, extra: [(&str, String); N]) {
+    fn tell<'a>(&self, action: &str, extra: impl IntoIterator<Item = (&'a str, String)>) {
         let mut attributes: BTreeMap<String, String> = self.record.spec.labels.clone();
         attributes.insert("image".into(), self.record.spec.image.clone());
         attributes.insert("name".into(), self.record.name.to_string());
