@@ -20,6 +20,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
@@ -268,7 +269,8 @@ impl Starting<'_> {
     /// Takes back whatever the attempt made; each step works when there is nothing to take back.
     fn undo(&self) {
         let (shared, record) = (self.shared, self.record);
-        if let Ok((_, pidfd)) = Keeper::of_container(&self.run_dir()).identify() {
+        let keeper = Keeper::of_container(&self.run_dir());
+        if let Ok((_, pidfd)) = keeper.identify() {
             rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL).ok();
         }
         for failure in shared.network.detach(&record.id) {
@@ -276,6 +278,11 @@ impl Starting<'_> {
         }
         attaching::release(shared, &record.id);
         remove_cgroup(shared, record);
+        // Its keeper still writes how it ended, and a directory somebody writes to can't be removed.
+        let begun = Instant::now();
+        while keeper.identify().is_ok() && begun.elapsed() < KEEPER_PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         forget_files(&self.run_dir());
     }
 }
@@ -288,6 +295,9 @@ pub(crate) fn lowers(shared: &Shared, record: &ContainerRecord) -> Outcome<Vec<P
 }
 
 const BASE_LAYER: &str = "base";
+
+/// How long a keeper may take to write its record once its process was killed.
+const KEEPER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes the bottom layer; what is there already stays.
 pub(crate) fn make_base_layer(data_root: &Path) -> std::io::Result<()> {
@@ -403,7 +413,7 @@ fn release_everything(shared: &Shared, record: &ContainerRecord) {
 
 /// Kills what is left in the group and removes it.
 fn remove_cgroup(shared: &Shared, record: &ContainerRecord) {
-    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+    const PATIENCE: Duration = Duration::from_secs(2);
     let remove = || -> Outcome<()> {
         if let Some(group) = shared.cgroups.open(&shared.cgroup_path(record)?)? {
             group.remove(PATIENCE)?;
