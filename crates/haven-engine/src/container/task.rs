@@ -342,7 +342,7 @@ impl Task {
                 self.save(write).await;
                 self.publish();
                 let warnings = self.warnings();
-                self.tell("start", (!warnings.is_empty()).then(|| ("warnings", warnings)));
+                self.tell("start", (!warnings.is_empty()).then_some(("warnings", warnings)));
                 Ok(())
             }
             Err(failure) => {
