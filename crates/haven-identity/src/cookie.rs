@@ -5,10 +5,11 @@
 
 use crate::keyring::{KeyVersion, Keyring};
 use crate::seal;
-use crate::secret::{Key, Secret, random, wipe_stack};
+use crate::secret::{Key, Secret, random};
 use crate::store::Handle;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use haven_sys::memory::wipe_stack;
 use std::fmt;
 use zeroize::Zeroizing;
 

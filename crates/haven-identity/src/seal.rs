@@ -4,9 +4,10 @@
 //! is constant-time without special instructions, and it is pure Rust. Derived keys are HMAC-SHA-256 of a label, the
 //! expansion step of RFC 5869. A sealed thing is `nonce ‖ ciphertext ‖ tag`.
 
-use crate::secret::{Key, Secret, random, wipe_stack};
+use crate::secret::{Key, Secret, random};
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
+use haven_sys::memory::wipe_stack;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;

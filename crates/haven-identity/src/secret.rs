@@ -1,13 +1,12 @@
 //! Bytes that nobody may read: passwords, tickets, keys. Wiped when dropped, never printed, never copied by accident.
 //!
 //! Both types keep their bytes on the heap, so that moving them copies a pointer and leaves nothing behind. What
-//! ciphers leave on the stack is overwritten by [`wipe_stack`] after each use. What this can't do: wipe what a caller
+//! ciphers leave on the stack is overwritten (`haven_sys::memory::wipe_stack`) after each use. What this can't do: wipe what a caller
 //! copied, or hide a secret while it is in use.
 
 use ring::rand::{SecureRandom, SystemRandom};
 use std::fmt;
-use std::hint::black_box;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// A secret of any length. No `Clone`, no `Display`; `Debug` shows nothing of it, not even its length.
 pub struct Secret(Zeroizing<Vec<u8>>);
@@ -98,15 +97,6 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     fill_random(&mut bytes);
     bytes
-}
-
-/// Overwrites what the calls before left on the stack below the caller: round keys and states that ciphers spilled
-/// there outlive them otherwise, for hours in a thread that sleeps.
-#[inline(never)]
-pub(crate) fn wipe_stack() {
-    let mut area = [0_u8; 16 << 10];
-    area.zeroize();
-    let _ = black_box(&mut area);
 }
 
 #[cfg(test)]

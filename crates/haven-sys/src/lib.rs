@@ -9,6 +9,7 @@ pub mod descriptor;
 pub mod file_owner;
 pub mod inherited;
 pub mod memfd;
+pub mod memory;
 pub mod mount;
 pub mod netlink;
 pub mod network_namespace;
