@@ -2,9 +2,11 @@
 //!
 //! Run with `HAVEN_TESTS_PEER=docker`, the same tests ask dockerd; those about what only Haven does return at once then.
 
+mod audit;
 mod clients;
 mod copying;
 mod exit_codes;
+mod exposure;
 mod flags;
 mod health;
 mod images;

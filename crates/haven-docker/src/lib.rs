@@ -16,6 +16,7 @@
 
 mod build;
 mod call;
+mod caller;
 mod container;
 mod doctor;
 mod event;
@@ -50,7 +51,7 @@ pub use doctor::{Check, CheckStatus, Doctor};
 pub use server::Limits;
 
 use call::Call;
-use haven_engine::Engine;
+use haven_engine::{Caller, Engine};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue, SERVER};
@@ -69,6 +70,15 @@ pub(crate) struct Api {
 }
 
 impl Api {
+    /// The same for one request: what it changes is recorded as its sender's.
+    fn on_behalf_of(&self, caller: Caller) -> Self {
+        Self {
+            engine: self.engine.on_behalf_of(caller),
+            doctor: Arc::clone(&self.doctor),
+            host: self.host.clone(),
+        }
+    }
+
     /// A network's id by the engine's name of it; empty when there is none.
     pub(crate) fn network_id(&self, name: &str) -> String {
         self.engine.network(name).map(|network| network.id).unwrap_or_default()
@@ -100,8 +110,10 @@ impl server::Handler for Api {
     async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Reply {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
+        let own = (!route::is_reading(&method)).then(|| self.on_behalf_of(caller::of(&request, peer)));
+        let api = own.as_ref().unwrap_or(self);
         let reply = match Call::read(request) {
-            Ok(call) => route::answer(self, Call { caller_uid: Some(peer.uid), ..call }).await,
+            Ok(call) => route::answer(api, Call { caller_uid: Some(peer.uid), ..call }).await,
             Err(refusal) => Err(refusal),
         };
         let status = match &reply {

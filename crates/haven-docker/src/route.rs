@@ -113,6 +113,14 @@ pub(crate) async fn answer(api: &Api, call: Call) -> Answer<Reply> {
         ["haven", "v1", "links", "test"] if get => own::link::test(api, &call).await,
         ["haven", "v1", "links", id] if get => own::link::show(api, id).await,
         ["haven", "v1", "links", id] if delete => own::link::remove(api, id).await,
+        ["haven", "v1", "audit"] if get => own::audit::list(api, &call).await,
+        ["haven", "v1", "audit", "export"] if get => own::audit::export(api, &call).await,
+        ["haven", "v1", "audit", "checkpoint"] if get => Ok(own::audit::checkpoint(api)),
+        ["haven", "v1", "audit", "verify"] if post => own::audit::verify(api, call).await,
+        ["haven", "v1", "exposure"] if get => own::exposure::ask(api, &call).await,
+        ["haven", "v1", "exposure", "chokes"] if get => own::exposure::chokes(api, &call).await,
+        ["haven", "v1", "exposure", "diff"] if post => own::exposure::difference(api, call).await,
+        ["haven", "v1", "policy", "test"] if post => own::policy::test(api, call).await,
         ["haven", "v1", "denied"] if get => own::denied::list(api).await,
 
         path => {

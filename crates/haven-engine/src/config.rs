@@ -26,6 +26,8 @@ pub struct EngineConfig {
     pub address_pool: Option<Ipv4Net>,
     /// Networks that Docker clients make are open inside, as those clients expect.
     pub docker_networks_open: bool,
+    /// Assertions about exposure that every change is held against; read anew each time.
+    pub policy: Option<PathBuf>,
     /// `None`: that of the interface with the default route.
     pub mtu_bytes: Option<u32>,
     /// The host address of published ports whose user named none.
@@ -50,6 +52,7 @@ impl EngineConfig {
             default_stop_timeout_s: 10,
             address_pool: None,
             docker_networks_open: true,
+            policy: None,
             mtu_bytes: None,
             publish_address: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
             log_max_size_bytes: 10_000_000,

@@ -1,11 +1,14 @@
 //! Making a container: everything is checked before anything is made, and taken back when a later step fails.
 
+use crate::caller::Caller;
 use crate::container::task::{Found, Task, blocking};
 use crate::container::{confinement, merge, mounts, tree};
+use crate::drafts;
 use crate::engine::{choose_name, new_record, random};
 use crate::event::EventObject;
-use crate::network::networks;
+use crate::network::{exposure, networks};
 use crate::record::{ContainerRecord, Write};
+use crate::recording::changed;
 use crate::request::{CreateContainer, CreateVolume, CreatedContainer};
 use crate::shared::Shared;
 use crate::view::MountKind;
@@ -14,9 +17,13 @@ use haven_spec::{ContainerId, ContainerSpec, Failure, MountSource, MountSpec, Ou
 use std::fs;
 use std::sync::Arc;
 
-pub(crate) async fn create(shared: &Arc<Shared>, request: CreateContainer) -> Outcome<CreatedContainer> {
-    let worker = Arc::clone(shared);
-    let (record, warnings) = blocking(move || make(&worker, request)).await?;
+pub(crate) async fn create(
+    shared: &Arc<Shared>,
+    caller: &Arc<Caller>,
+    request: CreateContainer,
+) -> Outcome<CreatedContainer> {
+    let (worker, by) = (Arc::clone(shared), Arc::clone(caller));
+    let (record, warnings) = blocking(move || make(&worker, &by, request)).await?;
     let id = record.id.clone();
     let mut attributes = record.spec.labels.clone();
     attributes.insert("image".into(), record.spec.image.clone());
@@ -26,7 +33,11 @@ pub(crate) async fn create(shared: &Arc<Shared>, request: CreateContainer) -> Ou
     Ok(CreatedContainer { id, warnings })
 }
 
-fn make(shared: &Shared, request: CreateContainer) -> Outcome<(ContainerRecord, Vec<String>)> {
+fn make(
+    shared: &Shared,
+    caller: &Caller,
+    request: CreateContainer,
+) -> Outcome<(ContainerRecord, Vec<String>)> {
     let image = shared.images.resolve(&request.spec.image)?;
     if let Some(platform) = &request.platform {
         check_platform(&image, platform)?;
@@ -49,13 +60,28 @@ fn make(shared: &Shared, request: CreateContainer) -> Outcome<(ContainerRecord, 
         None => choose_name(shared, &id)?,
     };
     let mut record = new_record(&image, id, name, spec);
-    match furnish(shared, &mut record) {
+    let made = recorded(shared, caller, &mut record);
+    match made {
         Ok(()) => Ok((record, warnings)),
         Err(failure) => {
             take_back(shared, &record);
             Err(failure)
         }
     }
+}
+
+/// What weakens isolation or publishes a port is on the audit record before it is made, and held against the policy; so
+/// is everything where there is a policy. What does neither is recorded when it is made, and not waited for.
+fn recorded(shared: &Shared, caller: &Caller, record: &mut ContainerRecord) -> Outcome<()> {
+    let draft = drafts::container_created(caller, record);
+    if !drafts::opens_something(&record.spec) && shared.config.policy.is_none() {
+        furnish(shared, record)?;
+        shared.audit.note_soon(draft.into_entry());
+        return Ok(());
+    }
+    let (name, spec) = (record.name.clone(), record.spec.clone());
+    let draft = draft.planned(|facts| exposure::container(shared, facts, &name, &spec, None));
+    changed(shared, caller, draft, || furnish(shared, record))
 }
 
 /// `os/arch[/variant]`, as far as it is given.

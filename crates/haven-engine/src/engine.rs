@@ -1,9 +1,11 @@
 //! The engine as the rooms above use it: one handle, cheap to clone.
 
+use crate::caller::Caller;
 use crate::clock;
 use crate::config::EngineConfig;
 use crate::container::command::{Command, Live};
 use crate::container::{changes, stats, task, top};
+use crate::drafts;
 use crate::event::{EventLog, EventObject};
 use crate::exec;
 use crate::log::LogReader;
@@ -12,6 +14,7 @@ use crate::network::links::AddLink;
 use crate::network::networks::CreateNetwork;
 use crate::network::{attempts, links, networks};
 use crate::record::{ContainerRecord, Stage};
+use crate::recording::{Draft, changed};
 use crate::recovery;
 use crate::registry::Handle;
 use crate::request::{
@@ -23,6 +26,7 @@ use crate::shared::Shared;
 use crate::stream::{Attached, Waiter};
 use crate::view::{AttemptView, ContainerView, ExecView, LinkView, NetworkView, VolumeView, WantedView};
 use haven_image::{Image, Store};
+use haven_network::exposure::Facts;
 use haven_spec::{
     ContainerId, ContainerName, ContainerState, ExecId, Failure, ImageId, NetworkAttachment, Outcome, Signal,
     VolumeName,
@@ -41,6 +45,7 @@ pub type ByteSink = Box<dyn std::io::Write + Send>;
 pub struct Engine {
     pub(crate) shared: Arc<Shared>,
     installation: Installation,
+    pub(crate) caller: Arc<Caller>,
 }
 
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -92,7 +97,7 @@ impl Engine {
             })
         })
         .await?;
-        Ok(Self { shared, installation })
+        Ok(Self { shared, installation, caller: Arc::new(Caller::own("daemon")) })
     }
 
     /// Ends the containers' tasks and leaves the containers running.
@@ -103,6 +108,8 @@ impl Engine {
                 drop(left.await);
             }
         }
+        let audit = Arc::clone(&self.shared.audit);
+        drop(tokio::task::spawn_blocking(move || audit.write_pending()).await);
     }
 
     // --- reading
@@ -154,7 +161,7 @@ impl Engine {
     // --- containers
 
     pub async fn create(&self, request: CreateContainer) -> Outcome<CreatedContainer> {
-        crate::create::create(&self.shared, request).await
+        crate::create::create(&self.shared, &self.caller, request).await
     }
 
     fn handle(&self, id: &ContainerId) -> Outcome<Handle> {
@@ -191,7 +198,9 @@ impl Engine {
             return Err(Failure::invalid("Renaming a container with the same name as its current name"));
         }
         self.shared.registry.reserve_name(&name, id)?;
-        let outcome = handle.ask(|reply| Command::Rename(name.clone(), reply)).await;
+        let (view, new) = (handle.view(), name.clone());
+        let draft = move |caller: &Caller| drafts::renamed(caller, &view, &new);
+        let outcome = self.recorded(draft, handle.ask(|reply| Command::Rename(name.clone(), reply))).await;
         if outcome.is_err() {
             self.shared.registry.release_name(&name);
         }
@@ -205,7 +214,11 @@ impl Engine {
     }
 
     pub async fn remove(&self, id: &ContainerId, how: RemoveContainer) -> Outcome<()> {
-        self.handle(id)?.ask(|reply| Command::Remove(how, reply)).await
+        let handle = self.handle(id)?;
+        let view = handle.view();
+        handle.ask(|reply| Command::Remove(how, reply)).await?;
+        self.note_soon(drafts::container_removed(&self.caller, &view));
+        Ok(())
     }
 
     /// Registered when this returns; the end may then come any time.
@@ -413,14 +426,23 @@ impl Engine {
     }
 
     pub async fn create_network(&self, wish: CreateNetwork) -> Outcome<NetworkView> {
-        let shared = Arc::clone(&self.shared);
-        let record = blocking(move || networks::create(&shared, wish)).await?;
+        let (shared, caller) = (Arc::clone(&self.shared), Arc::clone(&self.caller));
+        let record = blocking(move || {
+            let draft = drafts::network_created(&caller, &wish);
+            changed(&shared, &caller, draft, || networks::create(&shared, wish))
+        })
+        .await?;
         self.network(record.name.as_str())
     }
 
     pub async fn remove_network(&self, wanted: &str) -> Outcome<()> {
-        let (shared, wanted) = (Arc::clone(&self.shared), wanted.to_owned());
-        blocking(move || networks::remove(&shared, &wanted)).await
+        let (shared, caller, wanted) =
+            (Arc::clone(&self.shared), Arc::clone(&self.caller), wanted.to_owned());
+        blocking(move || {
+            let draft = drafts::network_removed(&shared, &caller, &wanted);
+            changed(&shared, &caller, draft, || networks::remove(&shared, &wanted))
+        })
+        .await
     }
 
     /// Networks that no container mentions; their names.
@@ -428,20 +450,30 @@ impl Engine {
         &self,
         keep: impl Fn(&NetworkView) -> bool + Send + 'static,
     ) -> Outcome<Vec<String>> {
-        let shared = Arc::clone(&self.shared);
-        blocking(move || Ok(networks::prune(&shared, keep))).await
+        let (shared, caller) = (Arc::clone(&self.shared), Arc::clone(&self.caller));
+        blocking(move || {
+            let draft = Draft::new(&caller, "network.prune");
+            changed(&shared, &caller, draft, || Ok(networks::prune(&shared, keep)))
+        })
+        .await
     }
 
     /// Puts a container on one more network, at once if it runs.
     pub async fn connect(&self, wanted: &str, id: &ContainerId, wish: NetworkAttachment) -> Outcome<()> {
         let network = self.addressed(wanted)?;
-        self.handle(id)?.ask(|reply| Command::Connect(network, Box::new(wish), reply)).await
+        let handle = self.handle(id)?;
+        let (view, name) = (handle.view(), network.name.clone());
+        let draft = move |caller: &Caller| drafts::membership(caller, &view, name.as_str(), true);
+        self.recorded(draft, handle.ask(|reply| Command::Connect(network, Box::new(wish), reply))).await
     }
 
     /// Takes a container off a network, at once if it runs.
     pub async fn disconnect(&self, wanted: &str, id: &ContainerId) -> Outcome<()> {
         let name = self.addressed(wanted)?.name.to_string();
-        self.handle(id)?.ask(|reply| Command::Disconnect(name, reply)).await
+        let handle = self.handle(id)?;
+        let (view, network) = (handle.view(), name.clone());
+        let draft = move |caller: &Caller| drafts::membership(caller, &view, &network, false);
+        self.recorded(draft, handle.ask(|reply| Command::Disconnect(name, reply))).await
     }
 
     fn addressed(&self, wanted: &str) -> Outcome<Arc<networks::NetworkRecord>> {
@@ -459,13 +491,24 @@ impl Engine {
 
     /// Makes links, all of them or none.
     pub async fn add_links(&self, wishes: Vec<AddLink>) -> Outcome<Vec<LinkView>> {
-        let shared = Arc::clone(&self.shared);
-        blocking(move || links::add(&shared, wishes)).await
+        let (shared, caller) = (Arc::clone(&self.shared), Arc::clone(&self.caller));
+        blocking(move || {
+            let draft = drafts::links_added(&shared, &caller, &wishes);
+            let planned = wishes.clone();
+            let plan = |facts: &mut Facts| drop(links::plan(&shared, facts, &planned));
+            changed(&shared, &caller, draft.planned(plan), || links::add(&shared, wishes))
+        })
+        .await
     }
 
     pub async fn remove_link(&self, wanted: &str) -> Outcome<()> {
-        let (shared, id) = (Arc::clone(&self.shared), links::parse_id(wanted)?);
-        blocking(move || links::remove(&shared, &[id], "destroy")).await
+        let (shared, caller, id) =
+            (Arc::clone(&self.shared), Arc::clone(&self.caller), links::parse_id(wanted)?);
+        blocking(move || {
+            let draft = drafts::link_removed(&shared, &caller, id, "link.remove")?;
+            changed(&shared, &caller, draft, || links::remove(&shared, &[id], "destroy"))
+        })
+        .await
     }
 
     /// In the order of their numbers, those of open networks first.

@@ -1,6 +1,7 @@
 //! Images, where they have to do with containers and events. What the store does alone is asked of the store.
 
 use crate::container::task::blocking;
+use crate::drafts;
 use crate::engine::{ByteSink, ByteSource, Engine};
 use crate::event::EventObject;
 use crate::request::CommitContainer;
@@ -20,6 +21,10 @@ impl Engine {
     }
 
     fn tell_image(&self, action: &str, id: &str, name: &str) {
+        // Saving one only reads it.
+        if action != "save" {
+            self.note_soon(drafts::image(&self.caller, &format!("image.{action}"), id, name));
+        }
         let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
         self.shared.tell(EventObject::Image, action, id, attributes);
     }

@@ -5,10 +5,13 @@
 //! container's changeable state and takes its commands from a mailbox; readers use published snapshots and never
 //! wait. It speaks no wire format: the Docker API is a room above.
 
+mod audit;
+mod caller;
 mod clock;
 mod config;
 mod container;
 mod create;
+mod drafts;
 mod engine;
 mod event;
 mod exec;
@@ -18,6 +21,7 @@ mod name_choice;
 mod names;
 mod network;
 mod record;
+mod recording;
 mod recovery;
 mod registry;
 mod request;
@@ -26,10 +30,15 @@ mod stream;
 mod view;
 mod volume;
 
+pub use caller::Caller;
 pub use config::EngineConfig;
 pub use container::confinement::{masked_paths, readonly_paths};
 pub use engine::{ByteSink, ByteSource, Engine, EngineInfo};
 pub use event::{Event, EventLog, EventObject};
+pub use haven_audit::{
+    Change as AuditChange, ExportFormat as AuditExport, Query as AuditQuery, SignedCheckpoint, Verification,
+};
+pub use haven_network::exposure;
 pub use haven_network::{Foreign, Status as NetworkStatus, Traffic};
 pub use haven_runtime::cgroup::{BlockIoEntry as CgroupBlockIoEntry, Stats as CgroupStats};
 pub use haven_runtime::landlock::is_available as landlock_is_available;

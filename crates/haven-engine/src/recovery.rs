@@ -3,6 +3,7 @@
 //! Nothing is trusted from an earlier life's memory. A container without a record is garbage; a record without a
 //! process has ended; what is half made is finished or taken back.
 
+use crate::audit::Audit;
 use crate::config::EngineConfig;
 use crate::container::start::{self, Recovered};
 use crate::container::task::{Found, Task, blocking};
@@ -46,6 +47,7 @@ pub(crate) fn open(config: EngineConfig) -> Outcome<Arc<Shared>> {
     make_directory(&config.run_root.join("containers"), 0o711)?;
     start::make_base_layer(&config.data_root)
         .map_err(|e| Failure::host("cannot make the bottom layer of containers").because(e))?;
+    let audit = Arc::new(Audit::open(&config.data_root)?);
     let records = Arc::new(Records::open(&config.data_root.join("state.redb"))?);
     let images = Arc::new(Store::open(&config.data_root.join("images"), crate::clock::now_ns)?);
     let volumes = Volumes::open(config.data_root.join("volumes"), Arc::clone(&records))?;
@@ -60,6 +62,7 @@ pub(crate) fn open(config: EngineConfig) -> Outcome<Arc<Shared>> {
     let moves = if config.favour_group_moves { GroupMoves::Favoured } else { GroupMoves::AsTheHostHasThem };
     let spawner = Spawner::connect_or_start(&config.run_root, &config.executable, moves)?;
     Ok(Arc::new(Shared {
+        audit,
         cgroups: Layout::detect()?,
         numbers: std::sync::Mutex::default(),
         networks: networks::Networks::default(),

@@ -1,5 +1,6 @@
 //! What every container's task shares: the rooms below, the records, the registry, events.
 
+use crate::audit::Audit;
 use crate::clock;
 use crate::config::EngineConfig;
 use crate::event::{Event, EventLog, EventObject};
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) struct Shared {
+    pub(crate) audit: Arc<Audit>,
     pub(crate) config: EngineConfig,
     pub(crate) records: Arc<Records>,
     pub(crate) registry: Registry,

@@ -10,6 +10,7 @@ use crate::ending::{Done, Refusal, Status};
 use crate::grammar;
 use crate::help;
 use crate::suggestion;
+use crate::wire::escape;
 use clap::builder::ValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -70,7 +71,14 @@ fn dispatch(arguments: Vec<OsString>) -> Done {
     };
     let environment = std::env::var("HAVEN_HOST").ok();
     let endpoint = Endpoint::choose(grammar::text(&matches, "host"), environment.as_deref())?;
-    let context = Context { daemon: Daemon::new(endpoint) };
+    let mut daemon = Daemon::new(endpoint);
+    if let Some(reason) = grammar::text(&matches, "reason") {
+        daemon = daemon.saying("X-Haven-Reason", escape(reason));
+    }
+    if grammar::on(&matches, "break-glass") {
+        daemon = daemon.saying("X-Haven-Break-Glass", "1".to_owned());
+    }
+    let context = Context { daemon };
     descend(&context, "haven", command::TOP, word, rest)
 }
 
@@ -89,6 +97,15 @@ pub(crate) fn root() -> Command {
             )
             .short('H'),
         )
+        .arg(grammar::value(
+            "reason",
+            "string",
+            "Why, for the audit record, where the command has no place for it",
+        ))
+        .arg(grammar::switch(
+            "break-glass",
+            "Make the change though policy forbids it; takes a reason and is recorded",
+        ))
         .arg(
             Arg::new("version")
                 .long("version")

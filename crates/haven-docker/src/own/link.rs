@@ -67,7 +67,7 @@ pub(crate) fn describe(view: &LinkView) -> Link {
     }
 }
 
-fn wish(body: AddBody, by: Option<u32>) -> Answer<AddLink> {
+pub(super) fn wish(body: AddBody, by: Option<u32>) -> Answer<AddLink> {
     for (member, text) in [("From", &body.from), ("To", &body.to), ("Traffic", &body.traffic)] {
         if text.is_empty() {
             return Err(Refusal::invalid(format!("the link's `{member}` is missing")));

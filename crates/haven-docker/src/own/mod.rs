@@ -3,6 +3,10 @@
 //! The same conventions as the rest: members in Docker's spelling, the same errors, the same version prefix before it.
 //! What is here stays as it is under `v1`; members may be added.
 
+pub(crate) mod audit;
 pub(crate) mod denied;
+pub(crate) mod exposure;
 pub(crate) mod link;
 pub(crate) mod network;
+pub(crate) mod policy;
+mod spelling;

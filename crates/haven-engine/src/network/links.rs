@@ -4,12 +4,16 @@
 //! record goes. So a crash in between leaves less open than somebody asked for, and never more.
 
 use super::end::LinkEnd;
+use super::exposure;
 use super::networks::INSIDE_LINK;
 use super::subject::Subject;
 use crate::clock;
+use crate::drafts;
 use crate::event::EventObject;
+use crate::recording::changed;
 use crate::shared::Shared;
 use crate::view::LinkView;
+use haven_network::exposure::Facts;
 use haven_network::{Identity, Link, LinkId, LinkTraffic, Party, Permission, Traffic};
 use haven_spec::{Failure, Outcome};
 use serde::{Deserialize, Serialize};
@@ -132,8 +136,16 @@ impl Links {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn all(&self) -> Vec<Arc<LinkRecord>> {
+    pub(crate) fn all(&self) -> Vec<Arc<LinkRecord>> {
         self.lock().by_id.values().cloned().collect()
+    }
+
+    pub(crate) fn get(&self, id: LinkId) -> Option<Arc<LinkRecord>> {
+        self.lock().by_id.get(&id).cloned()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.lock().by_id.len()
     }
 
     fn next_expiry_ns(&self) -> Option<i64> {
@@ -184,6 +196,8 @@ pub(crate) fn restore(shared: &Shared) -> Outcome<Vec<Link>> {
     drop(inner);
     for record in expired {
         shared.records.delete_links(&[record.id])?;
+        let (_, draft) = drafts::links_expired(shared, &[record.id]);
+        shared.audit.note(draft.into_entry());
         tell(shared, "expire", &record);
     }
     Ok(told)
@@ -231,6 +245,17 @@ pub(crate) fn add(shared: &Shared, wishes: Vec<AddLink>) -> Outcome<Vec<LinkView
     drop(inner);
     shared.links.changed.notify_one();
     Ok(views)
+}
+
+/// Adds links that are wished for to what is declared, under numbers that no link has yet.
+pub(crate) fn plan(shared: &Shared, facts: &mut Facts, wishes: &[AddLink]) -> Outcome<()> {
+    let last = shared.links.lock().last;
+    for (number, wish) in (last + 1..).zip(wishes) {
+        let from = LinkEnd::resolve(shared, &wish.from)?;
+        let to = LinkEnd::resolve(shared, &wish.to)?;
+        exposure::link(facts, LinkId::new(number)?, &from, &to, Traffic::parse(&wish.traffic)?);
+    }
+    Ok(())
 }
 
 struct Checked {
@@ -421,7 +446,11 @@ pub(crate) async fn expire(shared: std::sync::Weak<Shared>) {
         let due = due.map(|link| link.id).collect::<Vec<_>>();
         if !due.is_empty() {
             let worker = Arc::clone(&shared);
-            let removed = crate::container::task::blocking(move || remove(&worker, &due, "expire")).await;
+            let removed = crate::container::task::blocking(move || {
+                let (caller, draft) = drafts::links_expired(&worker, &due);
+                changed(&worker, &caller, draft, || remove(&worker, &due, "expire"))
+            })
+            .await;
             if let Err(failure) = removed {
                 tracing::error!(error = %failure.one_line(), "cannot remove links that have expired; it is tried again");
                 tokio::time::sleep(Duration::from_secs(1)).await;

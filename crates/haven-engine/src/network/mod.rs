@@ -7,6 +7,7 @@
 pub(crate) mod attaching;
 pub(crate) mod attempts;
 pub(crate) mod end;
+pub(crate) mod exposure;
 pub(crate) mod links;
 pub(crate) mod networks;
 pub(crate) mod numbers;

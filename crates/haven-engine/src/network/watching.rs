@@ -59,6 +59,12 @@ fn repair(shared: &Shared, change: &ForeignChange) {
                 "somebody has changed Haven's firewall table; it is as it should be again"
             );
             if anything {
+                let repairs = serde_json::json!({
+                    "table_rebuilt": repairs.table_rebuilt,
+                    "elements_added": repairs.elements_added,
+                    "elements_removed": repairs.elements_removed,
+                });
+                shared.audit.note(crate::drafts::firewall_repaired(&by, repairs).into_entry());
                 let attributes =
                     BTreeMap::from([("by".to_owned(), by), ("type".to_owned(), "firewall".to_owned())]);
                 shared.tell(EventObject::Network, "repair", "firewall", attributes);

@@ -96,9 +96,9 @@ impl Difference {
     pub fn affected(&self) -> BTreeSet<Arc<str>> {
         let direct = self.opens.iter().chain(&self.closes).flat_map(|change| [&change.from, &change.to]);
         let outside = [&self.exposed, &self.concealed, &self.directly_exposed, &self.directly_concealed];
-        let further = self.reach.iter().flat_map(|gain| gain.more.iter().chain(&gain.less));
-        let touched = self.reached_by.iter().map(|gain| &gain.who);
-        direct.chain(outside.into_iter().flatten()).chain(further).chain(touched).cloned().collect()
+        let gains = self.reach.iter().chain(&self.reached_by);
+        let further = gains.flat_map(|gain| gain.more.iter().chain(&gain.less).chain([&gain.who]));
+        direct.chain(outside.into_iter().flatten()).chain(further).cloned().collect()
     }
 }
 

@@ -61,23 +61,28 @@ pub enum Power {
 impl Power {
     /// What a bind mount of `path` gives: nothing, unless it is written to and the host's own life is there.
     pub fn of_mount(path: &str, writable: bool) -> Option<Self> {
-        const ENGINES: [&str; 4] = ["docker.sock", "haven.sock", "containerd.sock", "podman.sock"];
-        const VITAL: [&str; 16] = [
-            "bin", "boot", "dev", "etc", "home", "lib", "lib64", "opt", "proc", "root", "run", "sbin", "sys",
-            "usr", "var", "snap",
-        ];
+        const SOCKETS: [&str; 4] = ["docker.sock", "haven.sock", "containerd.sock", "podman.sock"];
+        const ENGINES: [&str; 4] = ["docker", "haven", "containerd", "podman"];
+        const VITAL: [&str; 11] =
+            ["bin", "boot", "etc", "lib", "lib64", "proc", "root", "sbin", "snap", "sys", "usr"];
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-        if parts.last().is_some_and(|last| ENGINES.contains(last)) {
+        let holds_socket = match parts[..] {
+            // Their sockets are directly in /run, or in a directory of their own there.
+            [] | ["run"] | ["var"] | ["var", "run"] => true,
+            ["run", engine] | ["var", "run", engine] => ENGINES.contains(&engine),
+            _ => false,
+        };
+        if holds_socket && !(parts.is_empty() && writable)
+            || parts.last().is_some_and(|last| SOCKETS.contains(last))
+        {
             // Connecting needs no right to write the mount.
             return Some(Self::EngineSocket);
         }
         let vital = match parts[..] {
             [] => true,
             // Below these stands what an operator gives to containers on purpose; they themselves are the host's.
-            ["home" | "opt" | "var" | "run" | "dev", ..] => {
-                parts.len() == 1
-                    || matches!(parts[..], ["var", "lib" | "run" | "spool"] | ["var", "spool", "cron", ..])
-            }
+            ["home" | "opt" | "dev"] | ["var", "lib" | "spool"] | ["var", "spool", "cron", ..] => true,
+            ["home" | "opt" | "dev" | "var" | "run", ..] => false,
             [first, ..] => VITAL.contains(&first),
         };
         (writable && vital).then(|| Self::HostMount(path.to_owned()))
@@ -117,6 +122,10 @@ impl Facts {
 
     pub fn join(&mut self, application: ApplicationId, network: NetworkId) {
         self.members.insert((network, application));
+    }
+
+    pub fn leave(&mut self, application: ApplicationId, network: NetworkId) {
+        self.members.remove(&(network, application));
     }
 
     /// Everybody on it reaches everybody on it.
@@ -215,7 +224,9 @@ mod tests {
     fn mounts_that_give_the_host_away_are_known() {
         for (path, writable, gives) in [
             ("/", true, true),
-            ("/", false, false),
+            ("/", false, true),
+            ("/run/haven", false, true),
+            ("/run/user/1000", true, false),
             ("/etc", true, true),
             ("/etc/cron.d", true, true),
             ("/var/lib", true, true),

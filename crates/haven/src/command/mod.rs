@@ -2,6 +2,7 @@
 
 mod archive_file;
 mod attach;
+mod audit;
 mod bulk;
 mod commit;
 mod completion;
@@ -16,6 +17,7 @@ mod doctor;
 mod events;
 mod exec;
 mod export;
+mod exposure;
 mod history;
 mod images;
 mod import;
@@ -28,6 +30,7 @@ mod logs;
 mod man;
 mod network;
 mod network_change;
+mod policy;
 mod port;
 mod prune;
 mod ps;
@@ -141,9 +144,11 @@ pub(crate) static TOP: &[Entry] = &[
     Entry::group("image", &IMAGE),
     Entry::group("link", &LINK),
     Entry::group("network", &NETWORK),
+    Entry::group("policy", &POLICY),
     Entry::group("system", &SYSTEM),
     Entry::group("volume", &VOLUME),
     Entry::verb("attach", &attach::Attach),
+    Entry::verb("audit", &audit::Audit),
     Entry::verb("commit", &commit::Commit),
     Entry::verb("completion", &completion::Completion),
     Entry::verb("cp", &cp::Cp),
@@ -153,6 +158,7 @@ pub(crate) static TOP: &[Entry] = &[
     Entry::verb("diff", &diff::Diff),
     Entry::verb("events", &events::Events),
     Entry::verb("export", &export::Export),
+    Entry::verb("exposure", &exposure::Exposure),
     Entry::verb("history", &history::History),
     Entry::verb("import", &import::Import),
     Entry::verb("inspect", &inspect::ANY),
@@ -245,6 +251,11 @@ static LINK: Group = Group {
         Entry::verb("suggest", &link::Suggest),
         Entry::verb("test", &link::Test),
     ],
+};
+
+static POLICY: Group = Group {
+    about: "Hold what is declared against assertions",
+    entries: &[Entry::verb("test", &policy::Test)],
 };
 
 static SYSTEM: Group = Group {

@@ -28,16 +28,30 @@ pub(crate) struct Daemon {
     version: OnceCell<ApiVersion>,
     /// A connection that served a request and can serve the next.
     idle: RefCell<Option<Connection>>,
+    /// Header fields of every request.
+    fields: Vec<(&'static str, String)>,
 }
 
 impl Daemon {
     pub(crate) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, version: OnceCell::new(), idle: RefCell::new(None) }
+        Self { endpoint, version: OnceCell::new(), idle: RefCell::new(None), fields: Vec::new() }
+    }
+
+    /// The same, with a header field more in every request.
+    #[must_use]
+    pub(crate) fn saying(mut self, name: &'static str, value: String) -> Self {
+        self.fields.push((name, value));
+        self
     }
 
     /// The same daemon for another thread, greeted already if this one was.
     pub(crate) fn again(&self) -> Self {
-        Self { endpoint: self.endpoint.clone(), version: self.version.clone(), idle: RefCell::new(None) }
+        Self {
+            endpoint: self.endpoint.clone(),
+            version: self.version.clone(),
+            idle: RefCell::new(None),
+            fields: self.fields.clone(),
+        }
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -78,7 +92,8 @@ impl Daemon {
     }
 
     /// Sends `request` and returns whatever was answered.
-    pub(crate) fn exchange(&self, request: Request) -> Outcome<Answer> {
+    pub(crate) fn exchange(&self, mut request: Request) -> Outcome<Answer> {
+        request.fields.extend(self.fields.iter().cloned());
         let prefix = format!("/v{}", self.version()?);
         self.connection()?.exchange(&prefix, request)
     }

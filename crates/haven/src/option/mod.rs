@@ -4,6 +4,7 @@
 //! the flag and the value.
 
 pub(crate) mod address;
+pub(crate) mod ago;
 pub(crate) mod bytes;
 pub(crate) mod container;
 pub(crate) mod cpus;

@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) publish_address: IpAddr,
     /// Networks that Docker clients make are open inside.
     pub(crate) docker_networks_open: bool,
+    /// Assertions that every change is held against.
+    pub(crate) policy: Option<PathBuf>,
     pub(crate) id_base: u32,
 }
 
@@ -86,6 +88,7 @@ struct FileNetwork {
     pool: Option<Ipv4Net>,
     publish_address: Option<IpAddr>,
     docker_networks: Option<String>,
+    policy: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -188,6 +191,7 @@ impl Settings {
                 .network
                 .publish_address
                 .unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
+            policy: file.network.policy.map(|path| absolute(path, "network.policy")).transpose()?,
             docker_networks_open: match file.network.docker_networks.as_deref() {
                 None | Some("open") => true,
                 Some("closed") => false,
