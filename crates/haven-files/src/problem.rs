@@ -70,6 +70,17 @@ impl Problem {
         Self { kind, about: None, cause: None }
     }
 
+    /// One that arose above this room, in its words.
+    pub fn of(kind: ProblemKind, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::new(kind).because(cause)
+    }
+
+    /// Adds the name it is about; the first that is added stays.
+    #[must_use]
+    pub fn on(self, name: impl Into<String>) -> Self {
+        self.about(name)
+    }
+
     #[must_use]
     pub(crate) fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());

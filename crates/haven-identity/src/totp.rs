@@ -188,6 +188,14 @@ impl Totp {
         Ok(CodeVerdict::Right)
     }
 
+    /// As [`check`](Self::check); an empty code, before one was asked for, counts as no guess.
+    pub async fn check_or_ask(&self, user: &User, code: &str, now: Moment) -> Outcome<CodeVerdict> {
+        if !code.is_empty() {
+            return self.check(user, code, now).await;
+        }
+        Ok(if self.is_registered(user).await? { CodeVerdict::Wrong } else { CodeVerdict::NotRegistered })
+    }
+
     /// Forgets a person's telephone; `false` when there was none.
     pub async fn remove(&self, user: &User) -> Outcome<bool> {
         self.vault.store().discard(Owner::of(user), NAME).await
