@@ -161,3 +161,25 @@ fn a_change_that_cannot_be_recorded_is_not_made() {
     house.haven("network create shop").succeeds();
     house.haven("audit verify").succeeds();
 }
+
+#[test]
+fn checkpoints_are_sent_to_syslog() {
+    let path = std::env::temp_dir().join(format!("haven-syslog-{}", std::process::id()));
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a limit");
+    let config = format!("[audit]\nsyslog = \"{}\"\n", path.display());
+    let house = House::open_with(haven_tests::Options { config, ..Default::default() });
+    let mut message = [0; 4096];
+    let received = socket.recv(&mut message);
+    fs::remove_file(&path).expect("removed");
+    if house.is_peer() {
+        return;
+    }
+    let message = String::from_utf8_lossy(&message[..received.expect("a message")]).into_owned();
+    assert!(message.starts_with("<109>1 ") && message.contains(" audit.checkpoint [haven@"), "{message}");
+    // It is what the record can be held to.
+    let (_, note) = message.split_once('\u{feff}').expect("a note");
+    let kept = house.stage().path("kept");
+    fs::write(&kept, note.replace("\\n", "\n")).expect("a file");
+    house.haven("audit verify --kept").arg(kept.display().to_string()).succeeds();
+}

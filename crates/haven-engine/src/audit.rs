@@ -3,11 +3,13 @@
 //! A change whose intent can't be recorded is not made. An ending that can't be recorded is told in the daemon's log, and
 //! the intent stays without one, which is true.
 
-use haven_audit::{Actor, Ending, Entry, Limits, Log, Moment, PublicKey, SignedCheckpoint};
+use crate::shared::Shared;
+use haven_audit::{Actor, Ending, Entry, Limits, Log, Moment, Origin, PublicKey, SignedCheckpoint};
 use haven_spec::{Failure, Outcome};
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 /// Below the data directory.
@@ -148,6 +150,50 @@ impl Begun {
 impl Drop for Begun {
     fn drop(&mut self) {
         self.finish(Ending::unknown("nobody waited for the end"));
+    }
+}
+
+/// How often a checkpoint is sent, if anything was recorded meanwhile.
+const SENDING: Duration = Duration::from_secs(60);
+
+/// Sends checkpoints to syslog, for as long as the engine lives: what is kept elsewhere holds the record to it.
+pub(crate) async fn send_checkpoints(shared: Weak<Shared>) {
+    let mut sent = 0;
+    loop {
+        let Some(shared) = shared.upgrade() else { return };
+        let Some(path) = shared.config.checkpoint_syslog.clone() else { return };
+        let checkpoint = shared.audit.checkpoint();
+        drop(shared);
+        if checkpoint.size() != sent {
+            let size = checkpoint.size();
+            let outcome = crate::container::task::blocking(move || send(&path, &checkpoint)).await;
+            match outcome {
+                Ok(()) => sent = size,
+                Err(failure) => {
+                    tracing::warn!(error = %failure.one_line(), "a checkpoint was not sent; it is tried again");
+                }
+            }
+        }
+        tokio::time::sleep(SENDING).await;
+    }
+}
+
+fn send(path: &Path, checkpoint: &SignedCheckpoint) -> Outcome<()> {
+    let mut message = Vec::new();
+    haven_audit::send_checkpoint(&mut message, checkpoint, jiff::Timestamp::now(), &origin())?;
+    let socket = UnixDatagram::unbound().and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        socket.send_to(&message, path)
+    });
+    socket.map(drop).map_err(|e| Failure::host(format!("cannot send to `{}`", path.display())).because(e))
+}
+
+/// Where exported records say they come from.
+pub(crate) fn origin() -> Origin {
+    Origin {
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
     }
 }
 

@@ -28,6 +28,8 @@ pub struct EngineConfig {
     pub docker_networks_open: bool,
     /// Assertions about exposure that every change is held against; read anew each time.
     pub policy: Option<PathBuf>,
+    /// The datagram socket that checkpoints of the audit record are sent to, normally `/dev/log`.
+    pub checkpoint_syslog: Option<PathBuf>,
     /// `None`: that of the interface with the default route.
     pub mtu_bytes: Option<u32>,
     /// The host address of published ports whose user named none.
@@ -53,6 +55,7 @@ impl EngineConfig {
             address_pool: None,
             docker_networks_open: true,
             policy: None,
+            checkpoint_syslog: None,
             mtu_bytes: None,
             publish_address: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
             log_max_size_bytes: 10_000_000,

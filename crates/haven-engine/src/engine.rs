@@ -1,5 +1,6 @@
 //! The engine as the rooms above use it: one handle, cheap to clone.
 
+use crate::audit;
 use crate::caller::Caller;
 use crate::clock;
 use crate::config::EngineConfig;
@@ -89,6 +90,7 @@ impl Engine {
         recovery::take_up(&shared).await?;
         crate::names::server::start(&shared).await;
         drop(tokio::spawn(links::expire(Arc::downgrade(&shared))));
+        drop(tokio::spawn(audit::send_checkpoints(Arc::downgrade(&shared))));
         let worker = Arc::clone(&shared);
         let installation = blocking(move || {
             worker.records.fact("installation", || Installation {

@@ -5,13 +5,13 @@
 //!                                          └─ refused: also on record
 //! ```
 
-use crate::audit::{Begun, no_actor, unreadable};
+use crate::audit::{Begun, no_actor, origin, unreadable};
 use crate::caller::Caller;
 use crate::container::task::blocking;
 use crate::engine::Engine;
 use crate::network::exposure;
 use crate::shared::Shared;
-use haven_audit::{Change, Entry, ExportFormat, Object, Origin, Query, SignedCheckpoint, Verification};
+use haven_audit::{Change, Entry, ExportFormat, Object, Query, SignedCheckpoint, Verification};
 use haven_network::exposure::{Difference, Exposure, Facts, Policy, Verdict};
 use haven_spec::{Failure, Kind, Outcome};
 use serde_json::{Value, json};
@@ -80,6 +80,8 @@ pub(crate) fn changed<T>(
     draft: Draft<'_>,
     work: impl FnOnce() -> Outcome<T>,
 ) -> Outcome<T> {
+    // Two changes that policy allows one by one could together be what it forbids.
+    let _turn = shared.config.policy.is_some().then(|| shared.turn.blocking_lock());
     let begun = begin(shared, caller, draft)?;
     let outcome = work();
     begun.end(&outcome);
@@ -200,6 +202,10 @@ impl Engine {
         work: impl Future<Output = Outcome<T>>,
     ) -> Outcome<T> {
         let (shared, caller) = (Arc::clone(&self.shared), Arc::clone(&self.caller));
+        let _turn = match shared.config.policy {
+            Some(_) => Some(Arc::clone(&shared.turn).lock_owned().await),
+            None => None,
+        };
         let begun = blocking(move || begin(&shared, &caller, draft(&caller))).await?;
         let outcome = work.await;
         let ended = match &outcome {
@@ -229,11 +235,7 @@ impl Engine {
     /// The same in other systems' words, one line each, the oldest first.
     pub async fn export_audit(&self, query: Query, format: ExportFormat) -> Outcome<Vec<u8>> {
         let audit = Arc::clone(&self.shared.audit);
-        let origin = Origin {
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-        };
+        let origin = origin();
         blocking(move || {
             let mut text = Vec::new();
             audit.write_pending();

@@ -63,6 +63,7 @@ pub(crate) fn open(config: EngineConfig) -> Outcome<Arc<Shared>> {
     let spawner = Spawner::connect_or_start(&config.run_root, &config.executable, moves)?;
     Ok(Arc::new(Shared {
         audit,
+        turn: Arc::default(),
         cgroups: Layout::detect()?,
         numbers: std::sync::Mutex::default(),
         networks: networks::Networks::default(),

@@ -24,6 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) struct Shared {
     pub(crate) audit: Arc<Audit>,
+    /// Held by the one change that is made while there is a policy.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     pub(crate) config: EngineConfig,
     pub(crate) records: Arc<Records>,
     pub(crate) registry: Registry,

@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) publish_address: IpAddr,
     /// Networks that Docker clients make are open inside.
     pub(crate) docker_networks_open: bool,
+    /// Where checkpoints of the audit record are sent.
+    pub(crate) checkpoint_syslog: Option<PathBuf>,
     /// Assertions that every change is held against.
     pub(crate) policy: Option<PathBuf>,
     pub(crate) id_base: u32,
@@ -58,6 +60,7 @@ struct File {
     container_log: FileContainerLog,
     limits: FileLimits,
     network: FileNetwork,
+    audit: FileAudit,
     user_namespaces: FileUserNamespaces,
 }
 
@@ -89,6 +92,12 @@ struct FileNetwork {
     publish_address: Option<IpAddr>,
     docker_networks: Option<String>,
     policy: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileAudit {
+    syslog: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -191,6 +200,7 @@ impl Settings {
                 .network
                 .publish_address
                 .unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
+            checkpoint_syslog: file.audit.syslog.map(|path| absolute(path, "audit.syslog")).transpose()?,
             policy: file.network.policy.map(|path| absolute(path, "network.policy")).transpose()?,
             docker_networks_open: match file.network.docker_networks.as_deref() {
                 None | Some("open") => true,

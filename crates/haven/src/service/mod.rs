@@ -79,6 +79,7 @@ fn engine_config(settings: &Settings) -> EngineConfig {
     config.publish_address = settings.publish_address;
     config.docker_networks_open = settings.docker_networks_open;
     config.policy.clone_from(&settings.policy);
+    config.checkpoint_syslog.clone_from(&settings.checkpoint_syslog);
     config.log_max_size_bytes = settings.container_log_max_size_bytes;
     config.log_max_files = settings.container_log_max_files;
     config
