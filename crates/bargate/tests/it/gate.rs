@@ -22,7 +22,7 @@ impl Gate {
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
         let (at, server) = (directory.display(), samba.address());
         let configuration = format!(
-            "listen = \"127.0.0.1:{port}\"\nkey_file = \"{at}/keys\"\nbehind_proxies = [\"127.0.0.1\"]\ntitle = \"Our <files>\"\n\
+            "listen = \"127.0.0.1:{port}\"\nkey_file = \"{at}/keys\"\nbehind_proxies = [\"127.0.0.1\"]\ntitle = \"Our <files> here\"\n\
              [sessions]\nfile = \"{at}/sessions\"\n[sign_in]\nmethod = \"smb\"\nserver = \"{server}\"\n\
              [[place]]\nname = \"Own\"\nserver = \"{server}\"\nshare = \"{{user}}\"\n\
              [[place]]\nname = \"All\"\nserver = \"{server}\"\nshare = \"both\"\nread_only = true\n\
@@ -56,6 +56,11 @@ impl Gate {
 
     pub(crate) fn browser(&self) -> Browser {
         Browser::new(self.port)
+    }
+
+    /// The number of the program's process.
+    pub(crate) fn process(&self) -> String {
+        self.program.id().to_string()
     }
 
     pub(crate) fn log(&self) -> String {

@@ -4,7 +4,11 @@ mod browser;
 mod files;
 mod gate;
 mod sign_in;
+mod theft;
 
 #[allow(dead_code, reason = "written for another room's tests, of which these use a part")]
 #[path = "../../../haven-files/tests/it/samba.rs"]
 mod samba;
+
+#[path = "../../../haven-identity/tests/it/memory.rs"]
+mod memory;

@@ -12,7 +12,7 @@ fn a_person_signs_in_and_out() {
     let first = browser.get("/");
     assert_eq!((first.status, first.header("location")), (303, Some("/sign-in")));
     let form = browser.get("/sign-in");
-    assert!(form.text().contains("Our &lt;files&gt;"), "the title is text");
+    assert!(form.text().contains("Our &lt;files&gt; here"), "the title is text");
 
     let wrong = browser.sign_in("alice", "wrong <b>");
     assert!(wrong.text().contains("User name or password is wrong") && !wrong.text().contains("wrong <b>"));

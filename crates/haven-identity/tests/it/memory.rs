@@ -1,5 +1,7 @@
 //! A thief's look into this process's memory. What is looked for is kept masked, so that it doesn't find itself.
 
+#![allow(dead_code, reason = "several test programs include this file, and each uses its part")]
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 
@@ -12,7 +14,6 @@ const PIECE: usize = 12;
 pub(crate) struct Masked(Vec<u8>);
 
 impl Masked {
-    #[allow(dead_code, reason = "two test programs include this file, and each uses its part")]
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self(bytes.iter().map(|byte| byte ^ MASK).collect())
     }
@@ -43,8 +44,13 @@ impl Masked {
 
 /// All memory of this process that can be written and read, in pieces, as a dump would have it.
 pub(crate) fn memory_has(secret: &Masked) -> bool {
-    let maps = BufReader::new(File::open("/proc/self/maps").expect("the map of memory"));
-    let mut memory = File::open("/proc/self/mem").expect("memory");
+    process_has("self", secret)
+}
+
+/// The same of another process.
+pub(crate) fn process_has(process: &str, secret: &Masked) -> bool {
+    let maps = BufReader::new(File::open(format!("/proc/{process}/maps")).expect("the map of memory"));
+    let mut memory = File::open(format!("/proc/{process}/mem")).expect("memory");
     let mut looked_at = 0_u64;
     for line in maps.lines() {
         let line = line.expect("a line");
