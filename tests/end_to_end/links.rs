@@ -212,3 +212,63 @@ fn a_firewall_that_somebody_flushes_is_put_right() {
     assert!(reaches(&house, "api", &db, "db") && !reaches(&house, "other", &db, "db"));
     assert_eq!(from_outside(&house, "192.0.2.1", 8080), "other");
 }
+
+#[test]
+fn who_is_observed_may_talk_and_what_it_needs_is_known_afterwards() {
+    let mut house = House::open();
+    if house.is_peer() {
+        return;
+    }
+    serving(&house, "api", "");
+    serving(&house, "db", "--expose 80");
+    let db = address(&house, "db", "bridge");
+    assert!(!reaches(&house, "api", &db, "db"));
+    house.haven("observe api").fails().says("for how long");
+    house.haven("observe api --for 99d").fails().says("31 days");
+    house.haven("observe network:default --for 1h").fails().says("as a whole");
+    assert_eq!(house.haven("observe api --for 1h").succeeds(), "api");
+    assert!(
+        reaches(&house, "api", &db, "db") && !reaches(&house, "db", &address(&house, "api", "bridge"), "api")
+    );
+    let denied = house.haven("denied --format").arg("{{.From}} {{.To}} {{.Traffic}} {{.State}}").succeeds();
+    assert!(denied.lines().any(|line| line == "api db 80/tcp observed"), "{denied}");
+    house.kill_daemon();
+    house.start_daemon();
+    assert!(reaches(&house, "api", &db, "db"));
+    assert!(house.haven("observe").succeeds().contains("api"));
+    house.haven("observe api --stop").succeeds();
+    assert!(!reaches(&house, "api", &db, "db"));
+    house.haven("observe api --for 2s").succeeds();
+    eventually("it is over", || !reaches(&house, "api", &db, "db"));
+    assert_eq!(house.haven("link suggest --from api").succeeds(), "haven link add api db 80/tcp");
+}
+
+#[test]
+fn links_come_from_a_compose_file_and_go_out_as_policies() {
+    let house = House::open();
+    if house.is_peer() {
+        return;
+    }
+    let file = house.stage().path("compose.yaml");
+    let text = "name: shop\nservices:\n  api:\n    image: api\n    depends_on: [db]\n  db:\n    image: db\n    expose: [80]\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    let proposed = house.haven("link import").arg(&file).succeeds();
+    assert!(proposed.contains("haven link add app:shop/api app:shop/db 80/tcp"), "{proposed}");
+    let id = house.haven("link import --apply").arg(&file).succeeds();
+    let labels = |service: &str| {
+        format!("--label com.docker.compose.project=shop --label com.docker.compose.service={service}")
+    };
+    serving(&house, "shop-api-1", &labels("api"));
+    serving(&house, "shop-db-1", &labels("db"));
+    assert!(reaches(&house, "shop-api-1", &address(&house, "shop-db-1", "bridge"), "shop-db-1"));
+    let policies = house.haven("link export --kubernetes").succeeds();
+    assert!(policies.contains("kind: NetworkPolicy") && policies.contains("port: 80"), "{policies}");
+    let exported = house.stage().path("policies.yaml");
+    std::fs::write(&exported, &policies).unwrap();
+    let back = house.haven("link import").arg(exported.display().to_string()).succeeds();
+    assert!(back.contains("app:shop/api app:shop/db 80/tcp"), "{back}");
+    house.haven("link rm").arg(&id).succeeds();
+    house.haven("link import --as sideways").arg(&file).fails().says("no way to import");
+    house.haven("link import /nonexistent").fails().says("cannot read");
+}

@@ -51,6 +51,43 @@ fn a_port_in_use_is_refused_and_named() {
 }
 
 #[test]
+fn ports_are_published_and_taken_back_while_a_container_runs() {
+    let mut house = House::open();
+    if house.is_peer() {
+        return;
+    }
+    house.detached("--name web", SERVE);
+    let outside = |house: &House| get(house, true, "192.0.2.1:8080") == "served";
+    assert!(!outside(&house));
+    house.haven("publish web 8080:80 --from 192.0.2.0/24 --reason intranet").succeeds();
+    eventually("it answers those it is for", || outside(&house));
+    assert_eq!(house.haven("port web").succeeds(), "80/tcp -> 0.0.0.0:8080");
+    house.haven("publish web 8080:80").fails().says("published there already");
+    house.haven("publish web 8081:80").fails().says("published for others already");
+    house.haven("publish web 9090:90 --from 10.0.0.0/8 --from 10.1.0.0/16").fails().says("overlap");
+    house.haven("publish web 70000:80").fails().says("70000");
+    // It is on record.
+    house.kill_daemon();
+    house.start_daemon();
+    house.haven("restart -t 0 web").succeeds();
+    eventually("it answers again", || outside(&house));
+    house.haven("unpublish web 8080:80").succeeds();
+    assert!(!outside(&house) && house.haven("port web").succeeds().is_empty());
+    house.haven("unpublish web 80").fails().says("is not published");
+    house.haven("publish web 8080:80 --from 10.0.0.0/8 --from 192.0.2.3").succeeds();
+    assert!(!outside(&house), "others than those it is for");
+    eventually("the host itself may always", || get(&house, false, "127.0.0.1:8080") == "served");
+    house.haven("unpublish web 80").succeeds();
+    house.haven("publish web 8080:80").succeeds();
+    eventually("everybody may", || outside(&house));
+    // What it publishes goes along to the network that leads out.
+    house.haven("network create side").succeeds();
+    house.haven("network connect side web").succeeds();
+    house.haven("network disconnect default web").succeeds();
+    eventually("it answers from its other network", || outside(&house));
+}
+
+#[test]
 fn a_container_reaches_the_outside() {
     let house = House::open();
     let _server = house.outside(&format!("{} serve 8000 far-away", probe().display())).start();

@@ -106,10 +106,18 @@ pub(crate) async fn answer(api: &Api, call: Call) -> Answer<Reply> {
         ["networks", name, "connect"] if post => network::change::connect(api, call, name).await,
         ["networks", name, "disconnect"] if post => network::change::disconnect(api, call, name).await,
 
+        ["haven", "v1", "containers", name, "publish"] if post => {
+            own::publish::publish(api, call, name).await
+        }
+        ["haven", "v1", "containers", name, "unpublish"] if post => {
+            own::publish::unpublish(api, call, name).await
+        }
         ["haven", "v1", "networks"] if get => Ok(own::network::list(api)),
         ["haven", "v1", "links"] if get => own::link::list(api, &call).await,
         ["haven", "v1", "links"] if post => own::link::add(api, call).await,
         ["haven", "v1", "links", "batch"] if post => own::link::add_batch(api, call).await,
+        ["haven", "v1", "links", "import"] if post => own::exchange::import(api, call).await,
+        ["haven", "v1", "links", "export"] if get => own::exchange::export(api, &call).await,
         ["haven", "v1", "links", "test"] if get => own::link::test(api, &call).await,
         ["haven", "v1", "links", id] if get => own::link::show(api, id).await,
         ["haven", "v1", "links", id] if delete => own::link::remove(api, id).await,
@@ -121,6 +129,11 @@ pub(crate) async fn answer(api: &Api, call: Call) -> Answer<Reply> {
         ["haven", "v1", "exposure", "chokes"] if get => own::exposure::chokes(api, &call).await,
         ["haven", "v1", "exposure", "diff"] if post => own::exposure::difference(api, call).await,
         ["haven", "v1", "policy", "test"] if post => own::policy::test(api, call).await,
+        ["haven", "v1", "observations"] if get => Ok(own::observation::list(api)),
+        ["haven", "v1", "observations"] if post => own::observation::begin(api, call).await,
+        ["haven", "v1", "observations", who @ ..] if delete && !who.is_empty() => {
+            own::observation::end(api, who).await
+        }
         ["haven", "v1", "denied"] if get => own::denied::list(api).await,
 
         path => {

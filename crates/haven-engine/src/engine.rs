@@ -11,9 +11,10 @@ use crate::event::{EventLog, EventObject};
 use crate::exec;
 use crate::log::LogReader;
 use crate::name_choice;
+use crate::network::exchange::{self, ImportView};
 use crate::network::links::AddLink;
 use crate::network::networks::CreateNetwork;
-use crate::network::{attempts, links, networks};
+use crate::network::{attempts, links, networks, observing};
 use crate::record::{ContainerRecord, Stage};
 use crate::recording::{Draft, changed};
 use crate::recovery;
@@ -25,12 +26,14 @@ use crate::request::{
 };
 use crate::shared::Shared;
 use crate::stream::{Attached, Waiter};
-use crate::view::{AttemptView, ContainerView, ExecView, LinkView, NetworkView, VolumeView, WantedView};
+use crate::view::{
+    AttemptView, ContainerView, ExecView, LinkView, NetworkView, ObservationView, VolumeView, WantedView,
+};
 use haven_image::{Image, Store};
 use haven_network::exposure::Facts;
 use haven_spec::{
-    ContainerId, ContainerName, ContainerState, ExecId, Failure, ImageId, NetworkAttachment, Outcome, Signal,
-    VolumeName,
+    ContainerId, ContainerName, ContainerState, ExecId, Failure, ImageId, NetworkAttachment, Outcome,
+    PortMapping, Signal, VolumeName,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -91,6 +94,7 @@ impl Engine {
         crate::names::server::start(&shared).await;
         drop(tokio::spawn(links::expire(Arc::downgrade(&shared))));
         drop(tokio::spawn(audit::send_checkpoints(Arc::downgrade(&shared))));
+        drop(tokio::spawn(observing::expire(Arc::downgrade(&shared))));
         let worker = Arc::clone(&shared);
         let installation = blocking(move || {
             worker.records.fact("installation", || Installation {
@@ -489,6 +493,16 @@ impl Engine {
         self.shared.networks.find(wanted)
     }
 
+    /// Publishes further ports of a container, at once if it runs.
+    pub async fn publish(&self, id: &ContainerId, ports: Vec<PortMapping>) -> Outcome<()> {
+        self.handle(id)?.ask(|reply| Command::Publish(ports, reply)).await
+    }
+
+    /// Takes published ports of a container back; one without a host port stands for all of that container's port.
+    pub async fn unpublish(&self, id: &ContainerId, ports: Vec<PortMapping>) -> Outcome<()> {
+        self.handle(id)?.ask(|reply| Command::Unpublish(ports, reply)).await
+    }
+
     // --- links
 
     /// Makes links, all of them or none.
@@ -524,11 +538,42 @@ impl Engine {
         blocking(move || links::find(&shared, &wanted)).await
     }
 
+    /// The links that a Compose file would mean, read as `links`, `open` or `observe`; nothing is changed.
+    pub fn read_compose(&self, text: &str, reading: &str, project: &str) -> Outcome<ImportView> {
+        exchange::from_compose(text, reading, project)
+    }
+
+    /// The links that Kubernetes NetworkPolicies would mean; nothing is changed.
+    pub fn read_policies(&self, text: &str) -> Outcome<ImportView> {
+        exchange::from_kubernetes(&self.shared, text)
+    }
+
+    /// Everything declared as Kubernetes NetworkPolicies, and notes on what they don't say.
+    pub async fn policies(&self, namespace: &str) -> Outcome<(String, Vec<String>)> {
+        let (shared, namespace) = (Arc::clone(&self.shared), namespace.to_owned());
+        blocking(move || exchange::to_kubernetes(&shared, &namespace)).await
+    }
+
     /// The link that permits it; `None` when it is denied.
     pub async fn permitting(&self, from: &str, to: &str, traffic: &str) -> Outcome<Option<LinkView>> {
         let shared = Arc::clone(&self.shared);
         let (from, to, traffic) = (from.to_owned(), to.to_owned(), traffic.to_owned());
         blocking(move || links::permitting(&shared, &from, &to, &traffic)).await
+    }
+
+    /// Lets somebody do for a while what no link permits, and counts it.
+    pub async fn observe(&self, who: &str, span_ns: i64, by: Option<u32>) -> Outcome<ObservationView> {
+        let (shared, who) = (Arc::clone(&self.shared), who.to_owned());
+        blocking(move || observing::begin(&shared, &who, span_ns, by)).await
+    }
+
+    pub async fn stop_observing(&self, who: &str) -> Outcome<()> {
+        let (shared, who) = (Arc::clone(&self.shared), who.to_owned());
+        blocking(move || observing::end(&shared, &who)).await
+    }
+
+    pub fn observations(&self) -> Vec<ObservationView> {
+        observing::list(&self.shared)
     }
 
     /// Names that were looked up in vain since the daemon began, the most wanted first.

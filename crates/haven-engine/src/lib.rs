@@ -45,6 +45,7 @@ pub use haven_runtime::landlock::is_available as landlock_is_available;
 pub use haven_runtime::{oci_command, run_spawner};
 pub use log::LogReader;
 pub use network::end::LinkEnd;
+pub use network::exchange::ImportView;
 pub use network::links::AddLink;
 pub use network::networks::CreateNetwork;
 pub use network::subject::{APPLICATION_LABEL, ApplicationName, Subject};
@@ -56,7 +57,7 @@ pub use request::{
 pub use stream::{Attached, InputSink, OutputStream, Waiter};
 pub use view::{
     AttemptView, ContainerFiles, ContainerView, EndpointView, ExecView, Health, HealthRun, LinkView,
-    MountKind, MountView, NetworkView, PeerView, PublishedPort, VolumeView, WantedView,
+    MountKind, MountView, NetworkView, ObservationView, PeerView, PublishedPort, VolumeView, WantedView,
 };
 
 pub use haven_image as image;

@@ -6,6 +6,7 @@
 
 use crate::network::links::LinkRecord;
 use crate::network::networks::NetworkRecord;
+use crate::network::observing::ObservationRecord;
 use haven_network::LinkId;
 use haven_spec::{
     ContainerId, ContainerName, ContainerSpec, Digest, Exit, Failure, ImageId, NetworkName, Outcome,
@@ -23,6 +24,7 @@ const NETWORKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("network
 const LINKS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("links");
 /// The number of the last link there ever was: none is given twice.
 const LAST_LINK: TableDefinition<'_, (), u32> = TableDefinition::new("last-link");
+const OBSERVATIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("observations");
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 
 /// Thousands of records fit, and all of them are in memory anyway.
@@ -132,6 +134,7 @@ impl Records {
             transaction.open_table(VOLUMES)?;
             transaction.open_table(FACTS)?;
             transaction.open_table(NETWORKS)?;
+            transaction.open_table(OBSERVATIONS)?;
             transaction.open_table(LINKS)?;
             transaction.open_table(LAST_LINK)?;
             change(&transaction)?;
@@ -218,6 +221,18 @@ impl Records {
 
     pub(crate) fn networks(&self) -> Outcome<Vec<NetworkRecord>> {
         self.all(NETWORKS)
+    }
+
+    pub(crate) fn put_observation(&self, subject: &str, record: &ObservationRecord) -> Outcome<()> {
+        self.put(OBSERVATIONS, subject, record, Write::Durable)
+    }
+
+    pub(crate) fn delete_observation(&self, subject: &str) -> Outcome<()> {
+        self.delete(OBSERVATIONS, subject)
+    }
+
+    pub(crate) fn observations(&self) -> Outcome<Vec<ObservationRecord>> {
+        self.all(OBSERVATIONS)
     }
 
     /// All of them or none.

@@ -8,7 +8,7 @@ use crate::config::EngineConfig;
 use crate::container::start::{self, Recovered};
 use crate::container::task::{Found, Task, blocking};
 use crate::exec::Execs;
-use crate::network::{attaching, attempts, links, networks, watching};
+use crate::network::{attaching, attempts, links, networks, observing, watching};
 use crate::record::{ContainerRecord, Records, Stage, Write};
 use crate::registry::Registry;
 use crate::request::RemoveContainer;
@@ -68,6 +68,7 @@ pub(crate) fn open(config: EngineConfig) -> Outcome<Arc<Shared>> {
         numbers: std::sync::Mutex::default(),
         networks: networks::Networks::default(),
         links: links::Links::default(),
+        observations: observing::Observations::default(),
         directory: crate::names::directory::Directory::default(),
         listening: crate::names::server::Listening::default(),
         registry: Registry::default(),
@@ -110,6 +111,7 @@ fn gather(shared: &Arc<Shared>) -> Outcome<Vec<(ContainerRecord, Recovered)>> {
     let mut declared = networks::restore(shared, since_ns)?;
     declared.extend(links::restore(shared)?);
     shared.network.restore_links(declared)?;
+    observing::restore(shared)?;
     attempts::pass_over(shared)?;
     let mut endpoints: Vec<Endpoint> = Vec::new();
     let mut found = Vec::new();

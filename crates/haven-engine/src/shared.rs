@@ -10,6 +10,7 @@ use crate::names::server::Listening;
 use crate::network::links::Links;
 use crate::network::networks::Networks;
 use crate::network::numbers::Numbers;
+use crate::network::observing::Observations;
 use crate::record::{ContainerRecord, Records, Write};
 use crate::registry::Registry;
 use crate::volume::Volumes;
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) numbers: Mutex<Numbers>,
     pub(crate) networks: Networks,
     pub(crate) links: Links,
+    pub(crate) observations: Observations,
     pub(crate) directory: Directory,
     pub(crate) listening: Listening,
     pub(crate) volumes: Volumes,

@@ -198,8 +198,20 @@ pub struct AttemptView {
     pub protocol: haven_spec::PortProtocol,
     pub port: u16,
     pub packets: u64,
+    /// It was let through, because whoever tried it is observed.
+    pub observed: bool,
     /// What `link add` would have to be told to permit it; `None` when no link could.
     pub suggestion: Option<String>,
+}
+
+/// Somebody who may do what no link permits for a while, and whose every attempt is counted.
+#[derive(Debug, Clone)]
+pub struct ObservationView {
+    pub subject: Subject,
+    pub since_ns: i64,
+    pub until_ns: i64,
+    /// The user id of whoever asked for it.
+    pub by: Option<u32>,
 }
 
 /// A name that was looked up by somebody whom no link lets reach it.

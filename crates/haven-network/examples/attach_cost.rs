@@ -32,6 +32,7 @@ fn endpoint(n: u16) -> Outcome<Endpoint> {
             host_address: Ipv4Addr::UNSPECIFIED.into(),
             host_port: 10_000 + n,
         }],
+        sources: std::collections::BTreeMap::new(),
     })
 }
 

@@ -49,6 +49,7 @@ fn attach(network: &Network, n: u8) -> Outcome<(OwnedFd, Ipv4Addr)> {
                 host_address: Ipv4Addr::UNSPECIFIED.into(),
                 host_port: 8000 + u16::from(n),
             }],
+            sources: std::collections::BTreeMap::new(),
         },
     )?;
     Ok((place, ipv4))

@@ -55,9 +55,15 @@ impl Attachment {
             }
             // Only the host itself can send to a loopback address, and it passes no forward hook: no link is needed,
             // so none is opened to the outside.
-            if !published.host_address.is_loopback() {
-                let (from, to) = (identity::OUTSIDE, identity.number());
-                all.push(elements::link(from, to, protocol, port, identity.publish_link()));
+            if published.host_address.is_loopback() {
+                continue;
+            }
+            let (from, to, link) = (identity::OUTSIDE, identity.number(), identity.publish_link());
+            match endpoint.sources.get(&published.container) {
+                None => all.push(elements::link(from, to, protocol, port, link)),
+                Some(sources) => {
+                    all.extend(sources.iter().map(|net| elements::ingress4(to, *net, protocol, port, link)));
+                }
             }
         }
         sorted(all)
@@ -110,6 +116,7 @@ mod tests {
     use super::*;
     use crate::Published;
     use haven_spec::PortKey;
+    use std::collections::BTreeMap;
 
     fn endpoint() -> Endpoint {
         Endpoint {
@@ -125,6 +132,7 @@ mod tests {
             internal: false,
             egress: true,
             published: Vec::new(),
+            sources: BTreeMap::new(),
         }
     }
 
@@ -145,7 +153,13 @@ mod tests {
         let local = Endpoint { published: vec![publish("127.0.0.1")], ..closed.clone() };
         assert_eq!(sets(local), ["bind4", "dst_id", "live", "publish4", "src_id"]);
         let open = Endpoint { published: vec![publish("0.0.0.0")], ..closed };
-        assert_eq!(sets(open), ["bind4", "dst_id", "links", "live", "publish4_any", "src_id"]);
+        assert_eq!(sets(open.clone()), ["bind4", "dst_id", "links", "live", "publish4_any", "src_id"]);
+        let some = BTreeMap::from([(
+            PortKey::parse("80").unwrap(),
+            vec!["10.0.0.0/8".to_owned().try_into().unwrap()],
+        )]);
+        let narrow = Endpoint { sources: some, ..open.clone() };
+        assert_eq!(sets(narrow), ["bind4", "dst_id", "ingress4", "live", "publish4_any", "src_id"]);
         assert_eq!(sets(endpoint()), ["bind4", "dst_id", "egress_any", "live", "src_id"]);
     }
 

@@ -7,6 +7,8 @@
 //!
 //! Listing with a filter exists since Linux 5.8; each entry is then deleted by its own key. `nfnetlink_conntrack.h`.
 
+use crate::elements::number_of;
+use haven_spec::PortProtocol;
 use haven_sys::netlink::{ACK, Batch, DUMP, Message, NetlinkError, NetlinkSocket, Reply, Value};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -28,7 +30,6 @@ const BY_SOURCE: u32 = 1;
 const BY_PROTOCOL: u32 = 1 << 3;
 const BY_DESTINATION_PORT: u32 = 1 << 5;
 
-const UDP: u8 = 17;
 /// Entries deleted in one message batch, and at most in one go: a flood must not keep us busy for ever.
 const BATCH_LIMIT: usize = 256;
 const ENTRY_LIMIT: usize = 100_000;
@@ -38,8 +39,8 @@ const ENTRY_LIMIT: usize = 100_000;
 pub(crate) enum Forget {
     /// A container's address, as source or as the one who answers.
     Address(IpAddr),
-    /// Where datagrams to this port of the host go.
-    DatagramPort(u16),
+    /// Where what is sent to this port of the host goes.
+    HostPort(PortProtocol, u16),
 }
 
 /// Deletes the entries; how many there were.
@@ -64,13 +65,13 @@ pub(crate) fn forget(socket: &mut NetlinkSocket, what: Forget) -> Result<usize, 
             })?;
             Ok(from + to)
         }
-        Forget::DatagramPort(port) => {
+        Forget::HostPort(protocol, port) => {
             let mut deleted = 0;
             for family in [2, 10] {
                 deleted += delete_where(socket, family, |m| {
                     m.nest(ORIGINAL, |m| {
                         m.nest(2, |m| {
-                            m.u8(1, UDP);
+                            m.u8(1, number_of(protocol));
                             m.be16(3, port);
                         });
                     });

@@ -2,9 +2,9 @@
 
 use crate::nft::{Element, SetSpec};
 use crate::table::{
-    BIND4, BIND6, DST_ID, DST_NET, EGRESS_ANY, EGRESS4, EGRESS6, HOST_OPEN, INTERNAL, LINKS, LINKS_ALL,
-    LINKS_ANY, LINKS_RANGE, LIVE, PORTED, PUBLISH4, PUBLISH4_ANY, PUBLISH6, PUBLISH6_ANY, SCTP, SRC_ID,
-    SRC_NET, TCP, UDP,
+    BIND4, BIND6, DST_ID, DST_NET, EGRESS_ANY, EGRESS4, EGRESS6, HOST_OPEN, INGRESS4, INTERNAL, LINKS,
+    LINKS_ALL, LINKS_ANY, LINKS_RANGE, LIVE, OBSERVE, OBSERVED, PORTED, PUBLISH4, PUBLISH4_ANY, PUBLISH6,
+    PUBLISH6_ANY, SCTP, SRC_ID, SRC_NET, TCP, UDP,
 };
 use haven_spec::{Ipv4Net, PortProtocol};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -120,10 +120,29 @@ pub(crate) fn link_range(source: u32, destination: u32, span: PortSpan, link: u3
 
 /// Source to a range of outside addresses.
 pub(crate) fn egress4(source: u32, net: Ipv4Net, span: PortSpan, link: u32) -> Element {
-    let hosts = u32::MAX.checked_shr(net.prefix().into()).unwrap_or(0);
-    let last = Ipv4Addr::from_bits(net.address().to_bits() | hosts);
+    let last = Ipv4Addr::from_bits(net.address().to_bits() | hosts(net));
     let from = |address| KeyBytes::new().ordered(source).v4(address);
     range(EGRESS4, from(net.address()), from(last), span, link)
+}
+
+/// A range of outside addresses to a published port.
+pub(crate) fn ingress4(
+    destination: u32,
+    net: Ipv4Net,
+    protocol: PortProtocol,
+    port: u16,
+    link: u32,
+) -> Element {
+    let protocol = number_of(protocol);
+    let span = PortSpan { protocols: (protocol, protocol), ports: (port, port) };
+    let last = Ipv4Addr::from_bits(net.address().to_bits() | hosts(net));
+    let from = |address| KeyBytes::new().ordered(destination).v4(address);
+    range(INGRESS4, from(net.address()), from(last), span, link)
+}
+
+/// The bits of an address that tell the hosts of a network apart.
+fn hosts(net: Ipv4Net) -> u32 {
+    u32::MAX.checked_shr(net.prefix().into()).unwrap_or(0)
 }
 
 /// Source to every outside IPv6 address.
@@ -200,6 +219,11 @@ pub(crate) fn publish6(
 /// A service of the host, at the gateway's address, that containers may use.
 pub(crate) fn host_open(protocol: u8, port: u16) -> Element {
     element(HOST_OPEN, KeyBytes::new().protocol(protocol).port(port), None)
+}
+
+/// What this source tries without a link is let through, and recorded.
+pub(crate) fn observe(source: u32) -> [Element; 2] {
+    [element(OBSERVE, KeyBytes::new().number(source), None), live(OBSERVED)]
 }
 
 /// Elements that belong to the table rather than to an endpoint.

@@ -3,6 +3,7 @@
 use crate::Identity;
 use haven_spec::{ContainerId, Failure, Ipv4Net, Outcome, PortKey};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -31,6 +32,9 @@ pub struct Endpoint {
     /// May open connections to the outside.
     pub egress: bool,
     pub published: Vec<Published>,
+    /// Who may use published ports of the container from outside; everybody where it says nothing.
+    #[serde(default)]
+    pub sources: BTreeMap<PortKey, Vec<Ipv4Net>>,
 }
 
 fn yes() -> bool {

@@ -17,7 +17,7 @@ use crate::{
     Endpoint, Identity, InterfaceCounters, NetworkConfig, Published, Repairs, Status, Watch, host_routes,
     reconciliation, status, sysctl, table,
 };
-use haven_spec::{ContainerId, Failure, Ipv4Net, Outcome, PortMapping, PortProtocol};
+use haven_spec::{ContainerId, Failure, Ipv4Net, Outcome, PortKey, PortMapping, PortProtocol};
 use haven_sys::netlink::{Family, NetlinkError, NetlinkSocket};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
@@ -53,6 +53,8 @@ pub struct Network {
     links: Mutex<Links>,
     /// The networks that links can begin and end at, by name.
     networks: Mutex<BTreeMap<String, Identity>>,
+    /// Who is let through and recorded.
+    observed: Mutex<BTreeSet<Identity>>,
     /// What the host offers containers at the gateway's address.
     offered: Mutex<BTreeSet<Element>>,
     /// The address ranges of networks beside the pool.
@@ -94,6 +96,7 @@ impl Network {
             attached: Mutex::default(),
             links: Mutex::default(),
             networks: Mutex::default(),
+            observed: Mutex::default(),
             offered: Mutex::default(),
             subnets: Mutex::default(),
             ports: Mutex::default(),
@@ -134,6 +137,7 @@ impl Network {
             nft: &mut lock(&self.nft),
             ports: &mut lock(&self.ports),
             table: &self.table,
+            observed: &lock(&self.observed),
             offered: &lock(&self.offered),
             pools: &self.pools(),
             forwarding_by_us: self.forwarding_by_us,
@@ -178,7 +182,7 @@ impl Network {
                 // Whoever sent there before Haven or its last daemon knew of it has to find the container now.
                 for published in &endpoint.published {
                     if published.container.protocol == PortProtocol::Udp {
-                        self.sweeper.forget(Forget::DatagramPort(published.host_port));
+                        self.sweeper.forget(Forget::HostPort(PortProtocol::Udp, published.host_port));
                     }
                 }
                 let mut attached = lock(&self.attached);
@@ -274,6 +278,8 @@ impl Network {
                 host_address: Some(p.host_address),
                 host_port: p.host_port,
                 host_port_end: p.host_port,
+                from: Vec::new(),
+                reason: String::new(),
             })
             .collect::<Vec<_>>();
         ports.choose(&endpoint.container, &mappings, self.config.publish_address).map(drop)
@@ -333,6 +339,62 @@ impl Network {
             _ => {}
         }
         failures
+    }
+
+    /// Publishes these ports of a running container, for these sources, and no others; it keeps the rest of its place.
+    /// What is connected over a port that is not published any more, or not for everybody any more, ends.
+    pub fn republish(
+        &self,
+        container: &ContainerId,
+        interface: &str,
+        published: Vec<Published>,
+        sources: BTreeMap<PortKey, Vec<Ipv4Net>>,
+    ) -> Outcome<()> {
+        let _shared = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let before = lock(&self.attached)
+            .get(container)
+            .and_then(|of| of.iter().find(|a| a.endpoint.interface == interface).cloned());
+        let Some(before) = before else {
+            return Err(Failure::not_found(format!(
+                "container `{}` has no interface `{interface}`",
+                container.short()
+            )));
+        };
+        let mut after = before.clone();
+        after.endpoint.published = published;
+        after.endpoint.sources = sources;
+        check(&after.endpoint)?;
+        let only = |of: &Attachment, not: &Attachment| {
+            let theirs = &not.endpoint.published;
+            of.endpoint.published.iter().filter(|p| !theirs.contains(p)).copied().collect::<Vec<_>>()
+        };
+        let (coming, going) = (only(&after, &before), only(&before, &after));
+        self.hold_ports(&after.endpoint)?;
+        let wanted = attachment::union([&after]);
+        let surplus = self.not_shared(std::slice::from_ref(&before));
+        let surplus = surplus.into_iter().filter(|e| !wanted.contains(e)).collect::<Vec<_>>();
+        let present = attachment::union([&before]);
+        let missing = wanted.into_iter().filter(|e| !present.contains(e)).collect::<Vec<_>>();
+        let changed = {
+            let mut nft = lock(&self.nft);
+            remove_elements(&mut nft, &self.table, &surplus)
+                .and_then(|()| add_elements(&mut nft, &self.table, &missing))
+        };
+        if let Err(failure) = changed {
+            lock(&self.ports).release_some(container, &coming);
+            return Err(failure);
+        }
+        lock(&self.ports).release_some(container, &going);
+        let narrowed = before.endpoint.sources != after.endpoint.sources;
+        let kept = after.endpoint.published.iter().filter(|_| narrowed).copied();
+        for published in coming.into_iter().chain(going).chain(kept) {
+            self.sweeper.forget(Forget::HostPort(published.container.protocol, published.host_port));
+        }
+        let mut attached = lock(&self.attached);
+        if let Some(of) = attached.get_mut(container).and_then(|of| of.iter_mut().find(|a| **a == before)) {
+            *of = after;
+        }
+        Ok(())
     }
 
     /// Makes the interface the one by which everything else is reached: for a container that has lost that one.

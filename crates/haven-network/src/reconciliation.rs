@@ -24,6 +24,7 @@ pub(crate) struct Reconciliation<'a> {
     pub(crate) nft: &'a mut NetlinkSocket,
     pub(crate) ports: &'a mut Ports,
     pub(crate) table: &'a TableSpec,
+    pub(crate) observed: &'a BTreeSet<Identity>,
     pub(crate) offered: &'a BTreeSet<Element>,
     pub(crate) pools: &'a BTreeSet<Ipv4Net>,
     pub(crate) forwarding_by_us: bool,
@@ -41,6 +42,7 @@ impl Reconciliation<'_> {
         let mut wanted = attachment::union(&attachments);
         wanted.extend(elements::constants());
         wanted.extend(self.offered.iter().cloned());
+        wanted.extend(self.observed.iter().flat_map(|identity| elements::observe(identity.number())));
         wanted.extend(self.links.elements());
         change_elements(self.nft, self.table, &wanted, &mut repairs)?;
         repair_interfaces(self.route, self.pools, &attachments, &mut repairs)?;

@@ -34,7 +34,7 @@ pub(crate) const REVOKED_TOTAL: &str = "revoked_total";
 pub(crate) const SPOOFED_TOTAL: &str = "spoofed_total";
 
 /// The mark of what an observed application is let through with.
-const OBSERVED: u32 = 0xffff_fffe;
+pub(crate) const OBSERVED: u32 = 0xffff_fffe;
 /// netfilter log groups: denials, and forged sources.
 const DENIED_LOG: u16 = 77;
 const SPOOFED_LOG: u16 = 78;
@@ -81,6 +81,9 @@ pub(crate) const EGRESS4: SetSpec =
     SetSpec { interval: true, ..SetSpec::map("egress4", &[Mark, V4, Protocol, Port], &[Mark]) };
 pub(crate) const EGRESS6: SetSpec =
     SetSpec { interval: true, ..SetSpec::map("egress6", &[Mark, V6, Protocol, Port], &[Mark]) };
+/// Who may use a published port: destination, range of outside addresses, protocol, port → link.
+pub(crate) const INGRESS4: SetSpec =
+    SetSpec { interval: true, ..SetSpec::map("ingress4", &[Mark, V4, Protocol, Port], &[Mark]) };
 /// The links that may carry packets.
 pub(crate) const LIVE: SetSpec = SetSpec { counted: true, ..SetSpec::set("live", &[Mark]) };
 /// What was tried in vain, counted by the kernel.
@@ -89,7 +92,7 @@ pub(crate) const DENIED: SetSpec = SetSpec {
     ..SetSpec::set("denied", &[Mark, Mark, Protocol, Port])
 };
 /// Sources that are let through and recorded in `denied`.
-const OBSERVE: SetSpec = SetSpec::set("observe", &[Mark]);
+pub(crate) const OBSERVE: SetSpec = SetSpec::set("observe", &[Mark]);
 /// Services of the host, on the gateway's address, that containers may use.
 pub(crate) const HOST_OPEN: SetSpec = SetSpec::set("host_open", &[Protocol, Port]);
 /// Protocols that have ports.
@@ -101,7 +104,7 @@ pub(crate) const PUBLISH4_ANY: SetSpec = SetSpec::map("publish4_any", &[Protocol
 pub(crate) const PUBLISH6_ANY: SetSpec = SetSpec::map("publish6_any", &[Protocol, Port], &[V6, Port]);
 
 /// The sets whose elements follow from endpoints: what reconciling compares. `denied` is the kernel's.
-pub(crate) const DECLARED_SETS: [SetSpec; 22] = [
+pub(crate) const DECLARED_SETS: [SetSpec; 23] = [
     BIND4,
     BIND6,
     SRC_ID,
@@ -116,6 +119,7 @@ pub(crate) const DECLARED_SETS: [SetSpec; 22] = [
     EGRESS_ANY,
     EGRESS4,
     EGRESS6,
+    INGRESS4,
     LIVE,
     OBSERVE,
     HOST_OPEN,
@@ -153,6 +157,7 @@ fn chains() -> Vec<ChainSpec> {
         plain("declared"),
         plain("by_network"),
         plain("egress"),
+        plain("observed"),
         plain("deny"),
         base("input", "filter", Hook::Input, -5),
         plain("from_endpoint"),
@@ -209,6 +214,10 @@ fn rules() -> Vec<RuleSpec> {
     rule("linkpol", vec![set_mark(PACKET_MARK, 0)]);
     rule("linkpol", vec![to_ours(), identify(PACKET_MARK, Key(&[Field::Outgoing]), &DST_ID)]);
     rule("linkpol", vec![equal(CONNECTION_MARK, &0_u32.to_ne_bytes()), then(Goto("deny"))]);
+    let entering = Key(&[PACKET_MARK, Field::SourceV4, Field::TransportProtocol, Field::DestinationPort]);
+    let forget = || set_mark(PACKET_MARK, 0);
+    let enters = [identify(CONNECTION_MARK, entering, &INGRESS4), is_live(), forget(), accept()].concat();
+    rule("linkpol", vec![not_from_ours(), translated(), v4(), enters]);
     // The narrower permission is looked for first: application to application, then with their networks.
     rule("linkpol", vec![then(Jump("declared"))]);
     rule("linkpol", vec![to_ours(), then(Jump("by_network"))]);
@@ -218,18 +227,13 @@ fn rules() -> Vec<RuleSpec> {
         rule("linkpol", vec![not_to_ours(), then(Jump("egress"))]);
     }
     rule("linkpol", source_is(&SRC_ID));
-    let forget = || set_mark(PACKET_MARK, 0);
     rule("linkpol", vec![record_denied()]);
-    rule(
-        "linkpol",
-        vec![
-            in_set(Key(&[CONNECTION_MARK]), &OBSERVE),
-            set_mark(CONNECTION_MARK, OBSERVED),
-            forget(),
-            accept(),
-        ],
-    );
+    rule("linkpol", vec![in_set(Key(&[CONNECTION_MARK]), &OBSERVE), then(Goto("observed"))]);
     rule("linkpol", vec![then(Goto("deny"))]);
+
+    // Whoever is only observed gets out of an internal network no more than anybody else.
+    rule("observed", vec![not_to_ours(), in_set(Key(&[Field::Incoming]), &INTERNAL), then(Goto("deny"))]);
+    rule("observed", vec![set_mark(CONNECTION_MARK, OBSERVED), forget(), accept()]);
 
     let both = Key(&[CONNECTION_MARK, PACKET_MARK]);
     for (set, key) in [

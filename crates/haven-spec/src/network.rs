@@ -171,6 +171,12 @@ pub struct PortMapping {
     pub host_port: u16,
     /// Last acceptable host port of a range; equal to `host_port` for a single one.
     pub host_port_end: u16,
+    /// Who may use it from outside; empty: everybody.
+    #[serde(default)]
+    pub from: Vec<Ipv4Net>,
+    /// What it is for, as its user said.
+    #[serde(default)]
+    pub reason: String,
 }
 
 #[cfg(test)]

@@ -134,7 +134,14 @@ fn mapping(container: PortKey, wish: &PortBinding) -> Answer<PortMapping> {
     if host_port > host_port_end {
         return Err(refuse(format!("invalid hostPort: {} ends before it begins", wish.host_port)));
     }
-    Ok(PortMapping { container, host_address, host_port, host_port_end })
+    Ok(PortMapping {
+        container,
+        host_address,
+        host_port,
+        host_port_end,
+        from: Vec::new(),
+        reason: String::new(),
+    })
 }
 
 /// `80/tcp`, in Docker's words when it isn't.

@@ -17,6 +17,8 @@ struct Attempt {
     /// The name that was looked up, or `null`.
     name: Option<String>,
     packets: u64,
+    /// It was let through: whoever tried it is observed.
+    observed: bool,
     /// What `haven link add` would have to be told; `null` when no link could permit it.
     suggestion: Option<String>,
 }
@@ -29,6 +31,7 @@ fn describe(view: &AttemptView) -> Attempt {
         port: view.port,
         name: None,
         packets: view.packets,
+        observed: view.observed,
         suggestion: view.suggestion.clone(),
     }
 }
@@ -41,6 +44,7 @@ fn looked_up(view: &WantedView) -> Attempt {
         port: 0,
         name: Some(view.name.clone()),
         packets: view.count,
+        observed: false,
         suggestion: Some(view.suggestion.clone()),
     }
 }

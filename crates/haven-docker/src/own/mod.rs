@@ -5,8 +5,11 @@
 
 pub(crate) mod audit;
 pub(crate) mod denied;
+pub(crate) mod exchange;
 pub(crate) mod exposure;
 pub(crate) mod link;
 pub(crate) mod network;
+pub(crate) mod observation;
 pub(crate) mod policy;
+pub(crate) mod publish;
 mod spelling;

@@ -7,7 +7,7 @@ use crate::stream::{Attached, Waiter};
 use crate::view::HealthRun;
 use haven_runtime::Keeper;
 use haven_runtime::cgroup::Group;
-use haven_spec::{ContainerName, ExecId, Failure, NetworkAttachment, Outcome, Signal};
+use haven_spec::{ContainerName, ExecId, Failure, NetworkAttachment, Outcome, PortMapping, Signal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -36,6 +36,10 @@ pub(crate) enum Command {
     Connect(Arc<NetworkRecord>, Box<NetworkAttachment>, Reply<()>),
     /// Any but removing: off the network of this name.
     Disconnect(String, Reply<()>),
+    /// Any but removing, on networks of its own: further published ports.
+    Publish(Vec<PortMapping>, Reply<()>),
+    /// As above: without these of its published ports.
+    Unpublish(Vec<PortMapping>, Reply<()>),
     /// Not running, unless forced.
     Remove(RemoveContainer, Reply<()>),
     /// Any.

@@ -141,6 +141,7 @@ pub(crate) fn check(spec: &ContainerSpec) -> Outcome<Vec<String>> {
         }
         warnings.push("Published ports are discarded when using host network mode".to_owned());
     }
+    crate::network::publishing::sources(&spec.ports)?;
     for host in &spec.extra_hosts {
         let address = host.split_once([':', '=']).map(|(_, address)| address);
         let valid = address.is_some_and(|address| {

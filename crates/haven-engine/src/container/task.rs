@@ -16,7 +16,7 @@ use crate::clock;
 use crate::event::EventObject;
 use crate::network::networks::{self, NetworkRecord};
 use crate::network::subject::Subject;
-use crate::network::{attaching, links};
+use crate::network::{attaching, links, publishing};
 use crate::record::{ContainerRecord, Stage, Write};
 use crate::registry::{Handle, MAILBOX_LIMIT};
 use crate::request::{AttachContainer, RemoveContainer, StopContainer, UpdateContainer, WaitCondition};
@@ -26,8 +26,8 @@ use crate::view::{ContainerFiles, ContainerView, Health, HealthRun};
 use haven_network::Endpoint;
 use haven_runtime::{ExitRecord, read_warnings};
 use haven_spec::{
-    ContainerName, ContainerState, ExecId, Exit, Failure, HealthStatus, Kind, NetworkAttachment, NetworkMode,
-    Outcome, RestartPolicy, Signal,
+    ContainerName, ContainerSpec, ContainerState, ExecId, Exit, Failure, HealthStatus, Kind,
+    NetworkAttachment, NetworkMode, Outcome, RestartPolicy, Signal,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -224,6 +224,16 @@ impl Task {
             }
             Command::Disconnect(network, reply) => {
                 let outcome = self.disconnect(&network).await;
+                answer(reply, outcome);
+            }
+            Command::Publish(more, reply) => {
+                let changed = publishing::with(&self.record.spec, more);
+                let outcome = self.republish("publish", changed).await;
+                answer(reply, outcome);
+            }
+            Command::Unpublish(fewer, reply) => {
+                let changed = publishing::without(&self.record.spec, &fewer);
+                let outcome = self.republish("unpublish", changed).await;
                 answer(reply, outcome);
             }
             Command::Remove(how, reply) => return self.remove_asked(how, reply).await,
@@ -811,6 +821,34 @@ impl Task {
         Ok(())
     }
 
+    async fn republish(&mut self, action: &str, changed: Outcome<ContainerSpec>) -> Outcome<()> {
+        let before = std::mem::replace(&mut self.record.spec, changed?);
+        let mut undo = None;
+        if let Phase::Running(running) = &mut self.phase {
+            let (shared, record) = (Arc::clone(&self.shared), self.record.clone());
+            let (mut endpoints, old) = (running.endpoints.clone(), before.ports.clone());
+            let done = blocking(move || {
+                publishing::apply(&shared, &record, &old, &mut endpoints)?;
+                start::note_endpoints(&shared, &record.id, &endpoints)?;
+                Ok(endpoints)
+            });
+            match done.await {
+                Ok(endpoints) => running.endpoints = endpoints,
+                Err(failure) => undo = Some(failure),
+            }
+        }
+        if let Some(failure) = undo {
+            self.record.spec = before;
+            return Err(failure);
+        }
+        self.try_save(Write::Durable).await?;
+        self.publish();
+        let ports =
+            self.record.spec.ports.iter().map(|m| m.container.to_string()).collect::<Vec<_>>().join(",");
+        self.tell(action, [("ports", ports)]);
+        Ok(())
+    }
+
     fn tell_network(&self, action: &str, network: &NetworkRecord) {
         let attributes = BTreeMap::from([("container".to_owned(), self.record.id.to_string())]);
         networks::tell(&self.shared, action, network, attributes);
@@ -1176,7 +1214,7 @@ pub(crate) mod tests_support {
             id: haven_spec::ContainerId::from_bytes(&[7; 32]),
             name: ContainerName::parse("fixture").unwrap(),
             created_at_ns: 0,
-            spec: haven_spec::ContainerSpec::default(),
+            spec: ContainerSpec::default(),
             image_id: haven_spec::Digest::sha256(&[7; 32]),
             layers: Vec::new(),
             id_slot: None,

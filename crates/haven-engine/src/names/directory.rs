@@ -288,6 +288,7 @@ fn may_reach(
             && other.places.iter().any(|theirs| theirs.network == place.network)
     };
     caller.person.id == other.id
+        || shared.observations.includes(&caller.person.subject)
         || caller.person.places.iter().any(open)
         || shared.links.any_between(&caller.numbers, &numbers(shared, networks, other))
 }
@@ -295,7 +296,8 @@ fn may_reach(
 fn leads_out(shared: &Shared, networks: &BTreeMap<String, Arc<NetworkRecord>>, caller: &Caller<'_>) -> bool {
     let mut ways =
         caller.person.places.iter().filter_map(|place| networks.get(&place.network)).filter(|n| !n.internal);
-    let linked = shared.links.any_out(&caller.numbers);
+    let linked =
+        shared.links.any_out(&caller.numbers) || shared.observations.includes(&caller.person.subject);
     ways.any(|network| network.open_outside || linked)
 }
 

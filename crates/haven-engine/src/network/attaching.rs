@@ -8,7 +8,7 @@ use crate::shared::Shared;
 use crate::view::{EndpointView, PublishedPort};
 use haven_network::{Endpoint, GATEWAY, MacAddress};
 use haven_spec::{ContainerId, Failure, NetworkAttachment, Outcome, PortMapping};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::Arc;
 
@@ -54,7 +54,9 @@ pub(crate) fn plan(shared: &Shared, record: &ContainerRecord) -> Outcome<Vec<End
         endpoints.push(place(shared, record, network, wish, &format!("eth{at}"), at == gateway)?);
     }
     if let Some(way_in) = endpoints.get_mut(gateway).filter(|endpoint| !endpoint.internal) {
-        way_in.published = shared.network.choose_host_ports(&record.id, &mappings(record))?;
+        let mappings = mappings(record);
+        way_in.sources = super::publishing::sources(&mappings)?;
+        way_in.published = shared.network.choose_host_ports(&record.id, &mappings)?;
     }
     Ok(endpoints)
 }
@@ -87,6 +89,7 @@ fn place(
         // The network's own link says it for everybody on it.
         egress: false,
         published: Vec::new(),
+        sources: BTreeMap::new(),
     })
 }
 
@@ -101,6 +104,8 @@ fn mappings(record: &ContainerRecord) -> Vec<PortMapping> {
                     host_address: None,
                     host_port: 0,
                     host_port_end: 0,
+                    from: Vec::new(),
+                    reason: String::new(),
                 });
             }
         }
@@ -143,7 +148,9 @@ pub(crate) fn connect(
     let made =
         place(shared, record, network, wish, &interface, present.is_empty()).and_then(|mut endpoint| {
             if endpoint.gateway && !endpoint.internal {
-                endpoint.published = shared.network.choose_host_ports(&record.id, &mappings(record))?;
+                let mappings = mappings(record);
+                endpoint.sources = super::publishing::sources(&mappings)?;
+                endpoint.published = shared.network.choose_host_ports(&record.id, &mappings)?;
             }
             let attached = shared.network.attach(std::os::fd::AsFd::as_fd(&namespace), &endpoint);
             attached.map(|()| endpoint)
@@ -185,6 +192,12 @@ pub(crate) fn disconnect(
             let namespace = namespace(live)?;
             shared.network.lead_out(std::os::fd::AsFd::as_fd(&namespace), &record.id, &heir.interface)?;
             heir.gateway = true;
+            let published = leaving.iter().flat_map(|e| e.published.iter().copied()).collect::<Vec<_>>();
+            if !heir.internal && !published.is_empty() {
+                let sources = super::publishing::sources(&mappings(record))?;
+                shared.network.republish(&record.id, &heir.interface, published.clone(), sources.clone())?;
+                (heir.published, heir.sources) = (published, sources);
+            }
         }
     }
     Ok(staying)

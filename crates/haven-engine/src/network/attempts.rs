@@ -18,6 +18,10 @@ fn view(shared: &Shared, attempt: &Attempt) -> AttemptView {
     let traffic = Traffic::Ports { protocol: attempt.protocol, first: attempt.port, last: attempt.port };
     // What comes from outside takes a published port, and the host offers nothing to links.
     let linkable = matches!((&from, &to), (PeerView::End(LinkEnd::Subject(_)), PeerView::End(_)));
+    let observed = match &from {
+        PeerView::End(LinkEnd::Subject(subject)) => shared.observations.includes(subject),
+        _ => false,
+    };
     AttemptView {
         suggestion: linkable.then(|| format!("{from} {to} {traffic}")),
         from,
@@ -25,6 +29,7 @@ fn view(shared: &Shared, attempt: &Attempt) -> AttemptView {
         protocol: attempt.protocol,
         port: attempt.port,
         packets: attempt.packets,
+        observed,
     }
 }
 

@@ -289,7 +289,9 @@ fn check(shared: &Shared, wish: AddLink) -> Outcome<Checked> {
         }
     }
     if let LinkEnd::Range(range) = to
-        && let Some(network) = shared.networks.all().iter().find(|network| network.subnet.overlaps(range))
+        && let Some(network) = shared.networks.all().iter().find(|network| {
+            network.subnet.contains(range.address()) && range.prefix() >= network.subnet.prefix()
+        })
     {
         return Err(Failure::invalid(format!(
             "`{range}` is where the containers of network `{}` are",
@@ -477,7 +479,12 @@ pub(crate) fn list(shared: &Shared) -> Outcome<Vec<LinkView>> {
     let carried = traffic
         .iter()
         .filter_map(|t| if let Permission::Declared(id) = t.permission { Some((id, *t)) } else { None })
-        .collect::<HashMap<LinkId, LinkTraffic>>();
+        .collect();
+    list_with(shared, &carried)
+}
+
+/// With the counters there are, or none: reading those of 100,000 links takes the kernel a while.
+fn list_with(shared: &Shared, carried: &HashMap<LinkId, LinkTraffic>) -> Outcome<Vec<LinkView>> {
     let present = present(shared);
     let declared = shared.links.all();
     let mut views = Vec::with_capacity(declared.len());
@@ -589,7 +596,7 @@ pub(crate) fn permitting(shared: &Shared, from: &str, to: &str, traffic: &str) -
         (LinkEnd::Outside, LinkEnd::Range(_)) => true,
         (end, _) => destinations.contains(end),
     };
-    let mut found = list(shared)?;
+    let mut found = list_with(shared, &HashMap::new())?;
     found.retain(|link| sources.contains(&link.from) && leads(link) && link.traffic.covers(traffic));
     // The narrower one is found first.
     found.sort_by_key(|link| {

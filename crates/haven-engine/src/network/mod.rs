@@ -7,9 +7,12 @@
 pub(crate) mod attaching;
 pub(crate) mod attempts;
 pub(crate) mod end;
+pub(crate) mod exchange;
 pub(crate) mod exposure;
 pub(crate) mod links;
 pub(crate) mod networks;
 pub(crate) mod numbers;
+pub(crate) mod observing;
+pub(crate) mod publishing;
 pub(crate) mod subject;
 pub(crate) mod watching;

@@ -6,10 +6,11 @@ use super::{Network, lock, refused};
 use crate::links::Links;
 use crate::nft::{self, Element, Transaction};
 use crate::observation::{Attempt, LinkTraffic};
-use crate::upkeep::add_elements;
+use crate::upkeep::{add_elements, remove_elements};
 use crate::{Identity, Link, LinkId, elements, table};
 use crate::{device, host_routes};
 use haven_spec::{Ipv4Net, Outcome};
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 impl Network {
@@ -128,6 +129,29 @@ impl Network {
         add_elements(&mut lock(&self.nft), &self.table, &doors)?;
         lock(&self.offered).extend(doors);
         Ok(())
+    }
+
+    /// Lets through what these try without a link, and goes on counting it among what was denied. Whoever is observed
+    /// no more is held to its links at once; when nobody is, what stands because of it ends.
+    pub fn observe(&self, identities: &BTreeSet<Identity>) -> Outcome<()> {
+        let _shared = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let mut observed = lock(&self.observed);
+        let of = |identities: &BTreeSet<Identity>| {
+            identities.iter().flat_map(|i| elements::observe(i.number())).collect::<BTreeSet<_>>()
+        };
+        let (present, wanted) = (of(&observed), of(identities));
+        let surplus = present.difference(&wanted).cloned().collect::<Vec<_>>();
+        let missing = wanted.difference(&present).cloned().collect::<Vec<_>>();
+        let mut nft = lock(&self.nft);
+        remove_elements(&mut nft, &self.table, &surplus)?;
+        add_elements(&mut nft, &self.table, &missing)?;
+        observed.clone_from(identities);
+        Ok(())
+    }
+
+    /// Takes those who are observed up without telling the kernel, before [`Network::reconcile`] compares.
+    pub fn restore_observed(&self, identities: impl IntoIterator<Item = Identity>) {
+        lock(&self.observed).extend(identities);
     }
 
     /// What every live link has carried.

@@ -241,6 +241,7 @@ pub(crate) fn endpoint(n: u8) -> Endpoint {
         internal: false,
         egress: true,
         published: Vec::new(),
+        sources: std::collections::BTreeMap::new(),
     }
 }
 

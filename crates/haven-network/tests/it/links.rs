@@ -323,3 +323,31 @@ fn a_container_on_two_networks_uses_each_for_its_own() {
     lab.host.inside(|| lab.network.remove_subnet(subnet("10.220.0.0/22"))).unwrap();
     assert!(!lab.host.run("ip route").contains("unreachable 10.220.0.0/22"));
 }
+
+#[test]
+fn who_is_observed_is_let_through_and_recorded() {
+    let Some(lab) = Lab::new() else { return };
+    let (two, three) = (closed(2), Endpoint { internal: true, ..closed(3) });
+    let (a, b, c) = (lab.attach(&closed(1)), lab.attach(&two), lab.attach(&three));
+    let out = |place: &Place| place.reaches(OUTSIDE, 443, &lab.outside.listen("203.0.113.2:443"));
+    let observe = |numbers: &[u32]| {
+        let numbers = numbers.iter().map(|n| identity(*n)).collect();
+        lab.host.inside(|| lab.network.observe(&numbers)).unwrap();
+    };
+    assert!(!reaches(&a, &b, &two, 80) && !out(&a));
+    observe(&[1, 3]);
+    assert!(reaches(&a, &b, &two, 81) && out(&a) && !reaches(&b, &a, &closed(1), 80));
+    assert!(reaches(&c, &b, &two, 82) && !out(&c), "nothing leads out of an internal network");
+    let denied = lab.host.inside(|| lab.network.denied()).unwrap();
+    let tried = |port| denied.iter().any(|a| a.source == Peer::Known(identity(1)) && a.port == port);
+    assert!(tried(81) && tried(443));
+    let before = lab.elements("observe");
+    lab.host.run("nft flush set inet haven observe");
+    lab.host.inside(|| lab.network.repair()).unwrap();
+    assert_eq!(lab.elements("observe"), before);
+    let listener = b.listen("0.0.0.0:83");
+    let (mut client, mut server) = a.connection(SocketAddr::new(two.ipv4.into(), 83), &listener);
+    observe(&[]);
+    assert!(exchange(&mut client, &mut server).is_err(), "what stood because of it ends");
+    assert!(!reaches(&a, &b, &two, 81) && !out(&a));
+}

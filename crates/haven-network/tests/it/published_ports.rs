@@ -1,7 +1,9 @@
 //! Published ports: where they lead, for whom, and who holds them.
 
-use crate::lab::{HOST, Lab, OUTSIDE, endpoint, is_free, publish};
-use haven_spec::{ContainerId, Kind, PortKey, PortMapping};
+use crate::lab::{HOST, Lab, OUTSIDE, endpoint, exchange, is_free, publish};
+use haven_network::{Endpoint, Published};
+use haven_spec::{ContainerId, Ipv4Net, Kind, PortKey, PortMapping};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,8 @@ fn mapping(host: Option<&str>, from: u16, to: u16, container: &str) -> PortMappi
         host_address: host.map(|h| h.parse().unwrap()),
         host_port: from,
         host_port_end: to,
+        from: Vec::new(),
+        reason: String::new(),
     }
 }
 
@@ -96,9 +100,9 @@ fn established_connections_end_when_the_container_leaves() {
     let a = lab.attach(&web);
     let listener = a.listen("0.0.0.0:80");
     let (mut client, mut server) = lab.outside.connection(SocketAddr::new(HOST.into(), 8080), &listener);
-    crate::lab::exchange(&mut client, &mut server).unwrap();
+    exchange(&mut client, &mut server).unwrap();
     assert!(lab.host.inside(|| lab.network.detach(&web.container)).is_empty());
-    assert!(crate::lab::exchange(&mut client, &mut server).is_err());
+    assert!(exchange(&mut client, &mut server).is_err());
     assert!(!lab.outside.reaches(HOST, 8080, &listener));
 }
 
@@ -272,4 +276,41 @@ fn ipv6_publishing_that_cannot_work_is_refused() {
         assert_eq!(refused.kind(), Kind::Unsupported, "{}", refused.one_line());
     }
     assert!(is_free(&lab.host, "[::]:8080"), "nothing is held");
+}
+
+#[test]
+fn a_port_is_published_for_some_while_the_container_runs_and_taken_back() {
+    let Some(lab) = Lab::new() else { return };
+    let web = Endpoint { egress: false, ..endpoint(1) };
+    let place = lab.attach(&web);
+    let listener = place.listen("0.0.0.0:80");
+    let outside = || lab.outside.reaches(HOST, 8080, &listener);
+    let published = vec![publish("0.0.0.0", 8080, "80")];
+    let republish = |published: &[Published], nets: &[&str]| {
+        let nets = nets.iter().map(|net| Ipv4Net::parse(net).unwrap()).collect::<Vec<_>>();
+        let sources =
+            if nets.is_empty() { BTreeMap::new() } else { [(PortKey::parse("80").unwrap(), nets)].into() };
+        lab.host
+            .inside(|| lab.network.republish(&web.container, "eth0", published.to_vec(), sources))
+            .unwrap();
+    };
+    assert!(!outside());
+    republish(&published, &[]);
+    assert!(outside());
+    republish(&published, &["10.0.0.0/8", "203.0.113.0/30"]);
+    assert!(outside() && lab.elements("ingress4").contains("203.0.113.0/30"));
+    republish(&published, &["10.0.0.0/8", "203.0.113.3/32"]);
+    assert!(!outside(), "a neighbour of who may");
+    assert!(lab.host.reaches(Ipv4Addr::LOCALHOST, 8080, &listener), "the host itself always may");
+    // Repairing knows of it, and taking back leaves nothing.
+    let before = lab.elements("ingress4");
+    lab.host.run("nft flush map inet haven ingress4");
+    lab.host.inside(|| lab.network.repair()).unwrap();
+    assert_eq!(lab.elements("ingress4"), before);
+    republish(&published, &[]);
+    let (mut client, mut server) = lab.outside.connection((HOST, 8080).into(), &listener);
+    exchange(&mut client, &mut server).unwrap();
+    republish(&[], &[]);
+    assert!(!outside() && exchange(&mut client, &mut server).is_err());
+    assert!(!lab.elements("live").contains("0xd0000001") && is_free(&lab.host, "0.0.0.0:8080"));
 }

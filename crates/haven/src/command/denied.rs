@@ -24,10 +24,11 @@ static LISTING: Listing = Listing {
         ("Protocol", "PROTOCOL"),
         ("Name", "NAME"),
         ("Packets", "PACKETS"),
+        ("State", "STATE"),
         ("Suggestion", "SUGGESTION"),
         ("Time", "TIME"),
     ],
-    table: "{{.From}}\t{{.To}}\t{{.Traffic}}\t{{.Packets}}",
+    table: "{{.From}}\t{{.To}}\t{{.Traffic}}\t{{.State}}\t{{.Packets}}",
     quiet: "{{.From}}\t{{.To}}\t{{.Traffic}}",
 };
 
@@ -116,6 +117,7 @@ fn attempt_row(attempt: &Value, packets: i64) -> Row {
         ("Port", attempt.at("Port").number().to_string().into()),
         ("Protocol", text("Protocol").into()),
         ("Packets", packets.to_string().into()),
+        ("State", if attempt.at("Observed").is_true() { "observed" } else { "denied" }.into()),
         ("Suggestion", text("Suggestion").into()),
         ("Time", show::local_moment(jiff::Timestamp::now()).into()),
     ])

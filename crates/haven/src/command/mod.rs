@@ -25,15 +25,18 @@ mod info;
 mod inspect;
 mod lifecycle;
 mod link;
+mod link_exchange;
 mod load;
 mod logs;
 mod man;
 mod network;
 mod network_change;
+mod observe;
 mod policy;
 mod port;
 mod prune;
 mod ps;
+mod publish;
 mod reference;
 mod rename;
 mod rm;
@@ -164,9 +167,11 @@ pub(crate) static TOP: &[Entry] = &[
     Entry::verb("inspect", &inspect::ANY),
     Entry::verb("kill", &lifecycle::KILL),
     Entry::verb("man", &man::Man).hidden(),
+    Entry::verb("observe", &observe::Observe),
     Entry::verb("oci", &role::Oci),
     Entry::verb("pause", &lifecycle::PAUSE),
     Entry::verb("port", &port::Port),
+    Entry::verb("publish", &publish::PUBLISH),
     Entry::verb("rename", &rename::Rename),
     Entry::verb("restart", &lifecycle::RESTART),
     Entry::verb("rm", &rm::Rm),
@@ -178,6 +183,7 @@ pub(crate) static TOP: &[Entry] = &[
     Entry::verb("tag", &tag::Tag),
     Entry::verb("top", &top::Top),
     Entry::verb("unpause", &lifecycle::UNPAUSE),
+    Entry::verb("unpublish", &publish::UNPUBLISH),
     Entry::verb("update", &update::Update),
     Entry::verb("wait", &wait::Wait),
 ];
@@ -245,6 +251,8 @@ static LINK: Group = Group {
     about: "Manage links: who may connect to whom",
     entries: &[
         Entry::verb("add", &link::Add),
+        Entry::verb("export", &link_exchange::Export),
+        Entry::verb("import", &link_exchange::Import),
         Entry::verb("ls", &link::Ls).alias(&["list"]),
         Entry::verb("rm", &link::Rm).alias(&["remove"]),
         Entry::verb("show", &link::Show).alias(&["inspect"]),
