@@ -12,7 +12,7 @@ use crate::view::{ContainerView, LinkView};
 use haven_audit::Object;
 use haven_network::LinkId;
 use haven_network::exposure::Power;
-use haven_spec::{ContainerName, ContainerSpec, NetworkMode, Outcome};
+use haven_spec::{ContainerName, ContainerSpec, NetworkMode, Outcome, PortMapping};
 use serde_json::{Value, json};
 
 /// Objects that one record of many links names.
@@ -143,6 +143,30 @@ pub(crate) fn membership(
             facts.leave(application, network);
         }
     })
+}
+
+/// Ports of a container that are published, or taken back.
+pub(crate) fn published(
+    caller: &Caller,
+    view: &ContainerView,
+    ports: &[PortMapping],
+    action: &str,
+) -> Draft<'static> {
+    let told = ports.iter().map(|port| {
+        let from = port.from.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let address = port.host_address.map(|address| format!("{address}:")).unwrap_or_default();
+        json!({ "port": format!("{address}{}->{}", port.host_port, port.container), "from": from })
+    });
+    let state = json!({ "ports": told.collect::<Vec<_>>() });
+    let reason = ports.iter().map(|port| port.reason.as_str()).find(|reason| !reason.is_empty());
+    let draft = Draft::new(caller, action).about(of_container(view)).because(reason.unwrap_or_default());
+    if action == "port.publish" { draft.after(state) } else { draft.before(state) }
+}
+
+/// Somebody who may do for a while what no link permits, or may no longer.
+pub(crate) fn observed(caller: &Caller, who: &str, action: &str, span_ns: i64) -> Draft<'static> {
+    let draft = Draft::new(caller, action).about(end(who));
+    if span_ns == 0 { draft } else { draft.after(json!({ "seconds": span_ns / 1_000_000_000 })) }
 }
 
 pub(crate) fn renamed(caller: &Caller, view: &ContainerView, new: &ContainerName) -> Draft<'static> {

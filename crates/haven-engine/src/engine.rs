@@ -11,10 +11,11 @@ use crate::event::{EventLog, EventObject};
 use crate::exec;
 use crate::log::LogReader;
 use crate::name_choice;
+use crate::network::end::LinkEnd;
 use crate::network::exchange::{self, ImportView};
 use crate::network::links::AddLink;
 use crate::network::networks::CreateNetwork;
-use crate::network::{attempts, links, networks, observing};
+use crate::network::{attempts, exposure, links, networks, observing};
 use crate::record::{ContainerRecord, Stage};
 use crate::recording::{Draft, changed};
 use crate::recovery;
@@ -495,12 +496,21 @@ impl Engine {
 
     /// Publishes further ports of a container, at once if it runs.
     pub async fn publish(&self, id: &ContainerId, ports: Vec<PortMapping>) -> Outcome<()> {
-        self.handle(id)?.ask(|reply| Command::Publish(ports, reply)).await
+        let handle = self.handle(id)?;
+        let (view, wanted, shared) = (handle.view(), ports.clone(), Arc::clone(&self.shared));
+        let draft = move |caller: &Caller| {
+            let draft = drafts::published(caller, &view, &wanted, "port.publish");
+            draft.planned(move |facts| exposure::published(&shared, facts, &view, &wanted))
+        };
+        self.recorded(draft, handle.ask(|reply| Command::Publish(ports, reply))).await
     }
 
     /// Takes published ports of a container back; one without a host port stands for all of that container's port.
     pub async fn unpublish(&self, id: &ContainerId, ports: Vec<PortMapping>) -> Outcome<()> {
-        self.handle(id)?.ask(|reply| Command::Unpublish(ports, reply)).await
+        let handle = self.handle(id)?;
+        let (view, fewer) = (handle.view(), ports.clone());
+        let draft = move |caller: &Caller| drafts::published(caller, &view, &fewer, "port.unpublish");
+        self.recorded(draft, handle.ask(|reply| Command::Unpublish(ports, reply))).await
     }
 
     // --- links
@@ -563,13 +573,27 @@ impl Engine {
 
     /// Lets somebody do for a while what no link permits, and counts it.
     pub async fn observe(&self, who: &str, span_ns: i64, by: Option<u32>) -> Outcome<ObservationView> {
-        let (shared, who) = (Arc::clone(&self.shared), who.to_owned());
-        blocking(move || observing::begin(&shared, &who, span_ns, by)).await
+        let (shared, caller, who) = (Arc::clone(&self.shared), Arc::clone(&self.caller), who.to_owned());
+        blocking(move || {
+            let draft = drafts::observed(&caller, &who, "observe.begin", span_ns);
+            let plan = |facts: &mut Facts| {
+                if let Ok(end) = LinkEnd::resolve(&shared, &who) {
+                    let at = observing::list(&shared).len();
+                    exposure::observed(&shared, facts, &end.to_string(), at, true);
+                }
+            };
+            changed(&shared, &caller, draft.planned(plan), || observing::begin(&shared, &who, span_ns, by))
+        })
+        .await
     }
 
     pub async fn stop_observing(&self, who: &str) -> Outcome<()> {
-        let (shared, who) = (Arc::clone(&self.shared), who.to_owned());
-        blocking(move || observing::end(&shared, &who)).await
+        let (shared, caller, who) = (Arc::clone(&self.shared), Arc::clone(&self.caller), who.to_owned());
+        blocking(move || {
+            let draft = drafts::observed(&caller, &who, "observe.end", 0);
+            changed(&shared, &caller, draft, || observing::end(&shared, &who))
+        })
+        .await
     }
 
     pub fn observations(&self) -> Vec<ObservationView> {

@@ -10,8 +10,10 @@ use crate::shared::Shared;
 use crate::view::ContainerView;
 use haven_network::exposure::{ApplicationId, Facts, LinkFact, Place, Power, PublishFact};
 use haven_network::{LinkId, Party, Traffic};
-use haven_spec::{ContainerName, ContainerSpec, MountSource, NetworkMode, PidMode, UserNamespaceMode};
-use std::collections::BTreeMap;
+use haven_spec::{
+    ContainerName, ContainerSpec, MountSource, NetworkMode, PidMode, PortKey, PortMapping, UserNamespaceMode,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// Capabilities that, in the host's user namespace, are as good as being root there.
@@ -41,6 +43,10 @@ pub(crate) fn facts(shared: &Shared) -> Facts {
         *ways_out.entry(name).or_insert(false) |= out;
         container(shared, &mut facts, &view.name, &view.spec, Some(&view));
     }
+    for (at, observation) in super::observing::list(shared).into_iter().enumerate() {
+        let name = observation.subject.to_string();
+        observed(shared, &mut facts, &name, at, ways_out.get(&name) != Some(&false));
+    }
     for record in shared.links.all() {
         // Somebody whose networks are all internal has no way out, whatever links say.
         let shut = record.to.subject().is_none() && ways_out.get(&record.from.to_string()) == Some(&false);
@@ -49,6 +55,24 @@ pub(crate) fn facts(shared: &Shared) -> Facts {
         }
     }
     facts
+}
+
+/// Numbers of what somebody who is observed may do, above those of open networks.
+const OBSERVED_LINK: u32 = 0x3800_0000;
+const OBSERVED_EACH: u32 = 4096;
+
+/// Whoever is observed reaches everybody, and the outside unless its networks are all internal.
+pub(crate) fn observed(shared: &Shared, facts: &mut Facts, name: &str, at: usize, out: bool) {
+    let from = Place::Application(facts.application(name));
+    let networks = shared.networks.all();
+    let places = networks.iter().map(|network| Place::Network(facts.network(network.name.as_str())));
+    let places = places.collect::<Vec<_>>().into_iter().chain(out.then_some(Place::Outside));
+    let first = OBSERVED_LINK + u32::try_from(at).unwrap_or(0) * OBSERVED_EACH;
+    for (id, to) in (first..first + OBSERVED_EACH).zip(places) {
+        if let Ok(id) = LinkId::new(id) {
+            facts.link(id, LinkFact { from, to, traffic: Traffic::All });
+        }
+    }
 }
 
 fn leads_out(shared: &Shared, spec: &ContainerSpec) -> bool {
@@ -67,6 +91,22 @@ fn place(facts: &mut Facts, end: &LinkEnd) -> Place {
         LinkEnd::Subject(subject) => Place::Application(facts.application(&subject.to_string())),
         LinkEnd::Outside => Place::Outside,
         LinkEnd::Range(range) => Place::Range((*range).into()),
+    }
+}
+
+/// Where ports that are to be published would be, and for whom.
+pub(crate) fn published(shared: &Shared, facts: &mut Facts, view: &ContainerView, ports: &[PortMapping]) {
+    let application = facts.application(&Subject::of_container(&view.name, &view.spec).to_string());
+    for mapping in ports {
+        facts.publish(PublishFact {
+            application,
+            host: SocketAddr::new(
+                mapping.host_address.unwrap_or(shared.config.publish_address),
+                mapping.host_port,
+            ),
+            container: mapping.container,
+            from: mapping.from.iter().map(|net| (*net).into()).collect(),
+        });
     }
 }
 
@@ -136,6 +176,11 @@ fn publishes(
     spec: &ContainerSpec,
     view: Option<&ContainerView>,
 ) {
+    // Who may use a port is a matter of the container's port, wherever it is published.
+    let from = |container: &PortKey| {
+        let mappings = spec.ports.iter().filter(|mapping| mapping.container == *container);
+        mappings.flat_map(|mapping| &mapping.from).map(|net| (*net).into()).collect::<BTreeSet<_>>()
+    };
     let bound: Vec<_> =
         view.iter().flat_map(|view| &view.endpoints).flat_map(|place| &place.published).collect();
     for port in &bound {
@@ -143,7 +188,7 @@ fn publishes(
             application,
             host: SocketAddr::new(port.host_address, port.host_port),
             container: port.container,
-            from: Vec::new(),
+            from: from(&port.container).into_iter().collect(),
         });
     }
     if !bound.is_empty() {
@@ -155,7 +200,7 @@ fn publishes(
             application,
             host: SocketAddr::new(address, mapping.host_port),
             container: mapping.container,
-            from: Vec::new(),
+            from: from(&mapping.container).into_iter().collect(),
         });
     }
 }

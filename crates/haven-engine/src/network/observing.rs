@@ -2,8 +2,11 @@
 
 use super::end::LinkEnd;
 use super::subject::Subject;
+use crate::caller::Caller;
 use crate::clock;
+use crate::drafts;
 use crate::event::EventObject;
+use crate::recording::changed;
 use crate::shared::Shared;
 use crate::view::ObservationView;
 use haven_network::Identity;
@@ -166,7 +169,12 @@ pub(crate) async fn expire(shared: std::sync::Weak<Shared>) {
             shared.observations.lock().values().find(|r| r.until_ns <= now_ns).map(|r| r.subject.clone());
         if let Some(subject) = over {
             let worker = Arc::clone(&shared);
-            if let Err(failure) = crate::container::task::blocking(move || end_of(&worker, &subject)).await {
+            let ended = crate::container::task::blocking(move || {
+                let caller = Caller::own("expiry");
+                let draft = drafts::observed(&caller, &subject.to_string(), "observe.end", 0);
+                changed(&worker, &caller, draft, || end_of(&worker, &subject))
+            });
+            if let Err(failure) = ended.await {
                 tracing::error!(error = %failure.one_line(), "cannot end an observation that is over; it is tried again");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
