@@ -2,17 +2,17 @@
 
 use crate::caller::Caller;
 use crate::network::exposure::powers;
-use crate::network::links::AddLink;
+use crate::network::links::{AddLink, LinkRecord};
 use crate::network::networks::CreateNetwork;
 use crate::network::subject::Subject;
 use crate::record::ContainerRecord;
 use crate::recording::Draft;
 use crate::shared::Shared;
-use crate::view::{ContainerView, LinkView};
+use crate::view::ContainerView;
 use haven_audit::Object;
 use haven_network::LinkId;
 use haven_network::exposure::Power;
-use haven_spec::{ContainerName, ContainerSpec, NetworkMode, Outcome, PortMapping};
+use haven_spec::{ContainerName, ContainerSpec, Failure, NetworkMode, Outcome, PortMapping};
 use serde_json::{Value, json};
 
 /// Objects that one record of many links names.
@@ -53,7 +53,11 @@ pub(crate) fn link_removed(
     id: LinkId,
     action: &str,
 ) -> Outcome<Draft<'static>> {
-    let link = crate::network::links::find(shared, &id.to_string())?;
+    // Not as it is shown: that counts what all links have carried.
+    let link = shared
+        .links
+        .get(id)
+        .ok_or_else(|| Failure::not_found(format!("there is no link {id}")).hint("haven link ls"))?;
     let object = Object::new("link", id.to_string());
     let draft = Draft::new(caller, action).about(object).about(end(&link.from.to_string()));
     Ok(draft.about(end(&link.to.to_string())).before(link_state(&link)).planned(move |facts| {
@@ -92,7 +96,7 @@ pub(crate) fn image(caller: &Caller, action: &str, id: &str, name: &str) -> Draf
     Draft::new(caller, action).about(Object::new("image", name).with_id(id))
 }
 
-fn link_state(link: &LinkView) -> Value {
+fn link_state(link: &LinkRecord) -> Value {
     json!({
         "from": link.from.to_string(), "to": link.to.to_string(), "traffic": link.traffic.to_string(),
         "owner": link.owner, "reason": link.reason, "expires_at_ns": link.expires_at_ns,

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// With more links than this the difference in exposure is worked out only where a policy needs it.
-const LINKS_AT_ONCE: usize = 5000;
+const LINKS_AT_ONCE: usize = 2000;
 
 /// What a change does to what is declared.
 type Plan<'p> = Box<dyn FnOnce(&mut Facts) + 'p>;

@@ -29,19 +29,44 @@ pub struct Answer {
 impl Exposure {
     /// What can be reached from there.
     pub fn reached_from(&self, name: &str) -> Outcome<Answer> {
-        Ok(self.answer(&self.sources(name)?, Direction::Forward))
+        Ok(self.answer(&self.sources(&self.meant(name)?)?, Direction::Forward))
     }
 
     /// Who can reach it.
     pub fn who_reaches(&self, name: &str) -> Outcome<Answer> {
-        Ok(self.answer(&self.targets(name)?, Direction::Backward))
+        Ok(self.answer(&self.targets(&self.meant(name)?)?, Direction::Backward))
     }
 
     /// A shortest path from one to the other, if there is one.
     pub fn path(&self, from: &str, to: &str, manner: Manner) -> Outcome<Option<Vec<Step>>> {
-        let reach = self.search(&self.sources(from)?, manner, Direction::Forward);
-        let reached = self.targets(to)?.into_iter().find(|target| reach.has(*target));
+        let (from, to) = (self.meant(from)?, self.meant(to)?);
+        let reach = self.search(&self.sources(&from)?, manner, Direction::Forward);
+        let reached = self.targets(&to)?.into_iter().find(|target| reach.has(*target));
         Ok(reached.map(|target| reach.path(target)))
+    }
+
+    /// The name that is meant: `db` also stands for `app:db` or `shop/db`, if it is only one of them. A policy says
+    /// names in full, because another of the same would change what it means.
+    fn meant(&self, name: &str) -> Outcome<Arc<str>> {
+        let plain = ["container:", "app:", "application:"].iter().find_map(|kind| name.strip_prefix(kind));
+        let plain = plain.unwrap_or(name);
+        if self.facts.is_application(name) || plain.is_empty() {
+            return Ok(name.into());
+        }
+        let fits = |own: &str| {
+            own == plain
+                || own.strip_prefix("app:") == Some(plain)
+                || own.strip_suffix(plain).is_some_and(|project| project.ends_with('/'))
+        };
+        let mut found = self.facts.application_names().filter(|own| fits(own));
+        match (found.next(), found.next()) {
+            (Some(only), None) => Ok(Arc::clone(only)),
+            (Some(one), Some(other)) => {
+                Err(Failure::invalid(format!("`{}` may be `{one}` or `{other}`", name.escape_debug()))
+                    .hint("say which"))
+            }
+            (None, _) => Ok(name.into()),
+        }
     }
 
     fn answer(&self, from: &[u32], direction: Direction) -> Answer {

@@ -123,3 +123,18 @@ fn choke_points_name_what_to_cut() {
     assert!(ways.contains(&"web → api by link 1 (8000/tcp)"), "{ways:?}");
     assert!(Exposure::draw(Facts::new()).choke_points(10).is_empty());
 }
+
+#[test]
+fn a_service_is_found_by_its_own_name_if_it_is_the_only_one() {
+    let mut facts = shop();
+    link(&mut facts, 8, "shop/front", "app:store", "80/tcp");
+    let exposure = Exposure::draw(facts.clone());
+    for name in ["front", "shop/front", "app:shop/front"] {
+        assert_eq!(exposure.reached_from(name).unwrap().direct[0].name.as_ref(), "app:store", "{name}");
+    }
+    assert_eq!(exposure.who_reaches("store").unwrap().direct[0].name.as_ref(), "shop/front");
+    assert_eq!(exposure.who_reaches("container:db").unwrap().direct.len(), 3);
+    facts.application("other/front");
+    let refused = Exposure::draw(facts).reached_from("front").unwrap_err().to_string();
+    assert_eq!(refused, "`front` may be `shop/front` or `other/front`");
+}
