@@ -3,7 +3,7 @@
 //! ```text
 //! server.rs ─ sockets, TLS, time limits
 //!   └─ routes.rs ─ which page a request is for, and who asks
-//!        ├─ signing.rs ─ sign in, sign out, one's sessions        ─▶ haven-identity
+//!        ├─ signing.rs, codes.rs ─ sign in and out, sessions      ─▶ haven-identity
 //!        └─ browsing.rs, download.rs, upload.rs ─ files           ─▶ haven-files
 //!   pages.rs, html.rs ─ what is shown;  answer.rs ─ headers every answer has
 //! ```
@@ -13,6 +13,7 @@
 mod answer;
 mod app;
 mod browsing;
+mod codes;
 mod config;
 mod download;
 mod html;

@@ -37,7 +37,7 @@ impl SignInNote {
         }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Wrong => "User name or password is wrong.".into(),
             Self::MustChange => "Your password has to be changed before you can sign in here.".into(),
@@ -64,7 +64,7 @@ impl SignInNote {
 fn page(app: &App, title: &str, session: Option<&Session>, main: &str) -> String {
     let account = session.map_or(String::new(), |session| {
         format!(
-            "<nav aria-label=\"Account\"><span>{}</span> <a href=\"/sessions\">Sessions</a> <form method=\"post\" action=\"/sign-out\">{}<button>Sign out</button></form></nav>",
+            "<nav aria-label=\"Account\"><span>{}</span> <a href=\"/sessions\">Sessions</a> <a href=\"/codes\">Codes</a> <form method=\"post\" action=\"/sign-out\">{}<button>Sign out</button></form></nav>",
             Text(session.user().as_str()),
             token(session)
         )
@@ -144,6 +144,46 @@ pub(crate) fn sessions(app: &App, session: &Session, list: &[SessionView]) -> St
     write!(main, "</tbody></table><form method=\"post\" action=\"/sessions/end-all\">{all}<button>Sign out everywhere</button></form>")
         .expect("writing to memory succeeds");
     page(app, "Your sessions", Some(session), &main)
+}
+
+/// Registering a telephone for codes: what it has to know, and a first code to show that it does.
+pub(crate) fn register_codes(app: &App, session: &Session, secret: &str, uri: &str, note: &str) -> String {
+    let spaced: Vec<&str> = (0..secret.len()).step_by(4).filter_map(|at| secret.get(at..at + 4)).collect();
+    let main = format!(
+        "<h1>Codes from your telephone</h1>{}<p>With a telephone registered, signing in asks for a code from it. In the app for one-time codes, \
+         choose to enter a key, and enter this one:</p><p><code>{}</code></p><p>On the telephone itself, <a href=\"{}\">this link</a> does the same.</p>\
+         <form class=\"sign-in\" method=\"post\" action=\"/codes/register\">{}<input type=\"hidden\" name=\"secret\" value=\"{}\">\
+         <label for=\"code\">The code it shows now</label>{CODE}\
+         <label for=\"password\">Your password, once more</label>{PASSWORD}<button>Register</button></form>",
+        alert(note),
+        Text(&spaced.join(" ")),
+        Text(uri),
+        token(session),
+        Text(secret)
+    );
+    page(app, "Codes", Some(session), &main)
+}
+
+pub(crate) fn remove_codes(app: &App, session: &Session, note: &str) -> String {
+    let main = format!(
+        "<h1>Codes from your telephone</h1>{}<p>Your telephone is registered: signing in asks for a code from it.</p>\
+         <form class=\"sign-in\" method=\"post\" action=\"/codes/remove\">{}<label for=\"code\">A code from it</label>{CODE}\
+         <label for=\"password\">Your password, once more</label>{PASSWORD}<button>Forget the telephone</button></form>",
+        alert(note),
+        token(session)
+    );
+    page(app, "Codes", Some(session), &main)
+}
+
+const CODE: &str = "<input id=\"code\" name=\"code\" inputmode=\"numeric\" autocomplete=\"one-time-code\" maxlength=\"6\" required>";
+const PASSWORD: &str = "<input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" maxlength=\"1024\" required>";
+
+fn alert(note: &str) -> String {
+    if note.is_empty() {
+        String::new()
+    } else {
+        format!("<p class=\"note\" role=\"alert\">{}</p>", Text(note))
+    }
 }
 
 pub(crate) fn folder(

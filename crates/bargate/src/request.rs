@@ -6,6 +6,8 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 use hyper::{Method, Request};
 use std::net::IpAddr;
+use std::time::Duration;
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 /// The name says to browsers: only over TLS, only from this host, for all of it.
@@ -14,6 +16,9 @@ pub(crate) const DEVICE_COOKIE: &str = "__Host-bargate-device";
 
 /// Longest form that isn't an upload.
 const FORM_LIMIT: usize = 64 << 10;
+
+/// A form that trickles in is somebody holding a connection.
+const FORM_PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Asked {
     pub(crate) method: Method,
@@ -74,7 +79,8 @@ impl Asked {
         if kind != "application/x-www-form-urlencoded" {
             return None;
         }
-        let bytes = Limited::new(self.body, FORM_LIMIT).collect().await.ok()?.to_bytes();
+        let body = Limited::new(self.body, FORM_LIMIT).collect();
+        let bytes = timeout(FORM_PATIENCE, body).await.ok()?.ok()?.to_bytes();
         let text = Zeroizing::new(std::str::from_utf8(&bytes).ok()?.to_owned());
         Some(Form(pairs(&text)?))
     }

@@ -4,7 +4,7 @@
 use crate::answer::{self, Answer};
 use crate::app::{App, now};
 use crate::request::{Asked, SESSION_COOKIE};
-use crate::{browsing, pages, signing};
+use crate::{browsing, codes, pages, signing};
 use haven_identity::{Ended, Refusal, Session};
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
@@ -53,6 +53,8 @@ async fn signed_in(app: &Arc<App>, asked: Asked, session: Session) -> Answer {
     match (asked.method == Method::POST, parts.as_slice()) {
         (false, []) => answer::page(StatusCode::OK, pages::places(app, &session)),
         (false, ["sessions"]) => signing::sessions(app, &session).await,
+        (false, ["codes"]) => codes::page(app, &session).await,
+        (true, ["codes", what @ ("register" | "remove")]) => codes::change(app, asked, &session, what).await,
         (true, ["sign-out"]) => signing::sign_out(app, asked, session).await,
         (true, ["sessions", what @ ("end" | "end-all")]) => {
             signing::end_sessions(app, asked, session, what).await

@@ -8,10 +8,15 @@ use haven_files::{FileName, FilePath, FileSink, Problem, ProblemKind, Share, Wri
 use haven_identity::Session;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Longest head of a part, and longest field that is no file.
 const HEAD_LIMIT: usize = 8 << 10;
 const FIELD_LIMIT: usize = 4 << 10;
+
+/// How long the next bytes of an upload may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Most files of one form.
 const MOST_FILES: usize = 1_000;
@@ -131,7 +136,9 @@ impl Parts {
 
     async fn more(&mut self) -> Result<(), Problem> {
         loop {
-            let frame = self.body.frame().await.ok_or_else(|| broken("the upload broke off"))?;
+            let frame =
+                timeout(PATIENCE, self.body.frame()).await.map_err(|_| broken("the upload stopped"))?;
+            let frame = frame.ok_or_else(|| broken("the upload broke off"))?;
             let frame = frame.map_err(|error| Problem::of(ProblemKind::Cancelled, error))?;
             if let Ok(data) = frame.into_data() {
                 self.buffer.extend_from_slice(&data);

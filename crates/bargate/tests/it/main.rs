@@ -1,6 +1,7 @@
 //! Bargate as a person without script sees it: the program itself, a real Samba behind it, and forms.
 
 mod browser;
+mod codes;
 mod files;
 mod gate;
 mod sign_in;
