@@ -59,7 +59,10 @@ async fn older_versions_that_encrypt_are_encrypted_with() {
 }
 
 /// Something between the two that keeps what goes by, and may change it.
-fn in_between(port: u16, change: fn(&mut [u8], usize)) -> (u16, Arc<Mutex<Vec<u8>>>) {
+fn in_between(
+    port: u16,
+    change: impl Fn(&mut [u8], usize) + Clone + Send + 'static,
+) -> (u16, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
     let own = listener.local_addr().expect("an address").port();
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -70,13 +73,18 @@ fn in_between(port: u16, change: fn(&mut [u8], usize)) -> (u16, Arc<Mutex<Vec<u8
             let (client_too, server_too) =
                 (client.try_clone().expect("clones"), server.try_clone().expect("clones"));
             pump(client, server, Arc::clone(&kept), |_, _| ());
-            pump(server_too, client_too, Arc::clone(&kept), change);
+            pump(server_too, client_too, Arc::clone(&kept), change.clone());
         }
     });
     (own, seen)
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, kept: Arc<Mutex<Vec<u8>>>, change: fn(&mut [u8], usize)) {
+fn pump(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    kept: Arc<Mutex<Vec<u8>>>,
+    change: impl Fn(&mut [u8], usize) + Send + 'static,
+) {
     std::thread::spawn(move || {
         let mut buffer = vec![0; 1 << 16];
         let mut passed = 0;
@@ -192,4 +200,57 @@ async fn no_password_stays_in_memory_after_a_sign_in() {
     let wide = Masked::of(&password.reveal().iter().flat_map(|byte| [*byte, 0]).collect::<Vec<u8>>());
     assert!(!memory_has(&wide), "after the sign-in, in UTF-16");
     link.share("alice").await.expect("opens").space().await.expect("answers");
+}
+
+/// Everything a person does, through something that garbles the server's answers.
+async fn use_everything(port: u16, protection: Protection) -> Result<(), haven_files::Problem> {
+    let options =
+        haven_files::LinkOptions { protection, patience: Duration::from_millis(400), operations: 4 };
+    let address = haven_files::ServerAddress::parse(&format!("127.0.0.1:{port}")).expect("an address");
+    let login = haven_files::Login { user: "alice", domain: "", password: ALICE };
+    let link =
+        haven_files::Link::open(&haven_resolve::Resolver::of_this_host(), &address, login, &options).await?;
+    link.shares().await?;
+    let share = link.share("alice").await?;
+    share.list(&FilePath::root()).await?.rest(1_000).await?;
+    share.space().await?;
+    let path = FilePath::parse("garbled").expect("a path");
+    share.write_whole(&path, WriteMode::Replace, &[7; 100_000]).await?;
+    share.look(&path).await?;
+    assert_eq!(
+        share.read_whole(&path, 1_000_000).await?,
+        vec![7; 100_000],
+        "what was garbled is never taken for good"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_whose_answers_are_garbled_is_a_problem_in_time_and_no_panic() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static PANICS: AtomicUsize = AtomicUsize::new(0);
+    std::panic::set_hook(Box::new(|_| {
+        PANICS.fetch_add(1, Ordering::Relaxed);
+    }));
+    let samba = Samba::start();
+    std::fs::write(samba.path("alice/file"), "x").expect("writes");
+    let mut failed = 0;
+    for seed in 0..48_usize {
+        // One byte in each stretch of the answers; where the stretch begins goes through the whole conversation.
+        let start = seed * 61;
+        let (port, _) = in_between(samba.port(), move |bytes, passed| {
+            for (at, byte) in bytes.iter_mut().enumerate() {
+                let place = passed + at;
+                if place >= start && (place - start) % 997 == 0 {
+                    *byte = byte.wrapping_add(u8::try_from(1 + (seed * 37 + place) % 255).unwrap_or(1));
+                }
+            }
+        });
+        let protection = if seed % 2 == 0 { Protection::Signed } else { Protection::Encrypted };
+        let result = tokio::time::timeout(Duration::from_secs(20), use_everything(port, protection)).await;
+        failed += usize::from(result.expect("in time").is_err());
+    }
+    drop(std::panic::take_hook());
+    assert_eq!(PANICS.load(Ordering::Relaxed), 0);
+    assert!(failed > 40, "only {failed} of 48 noticed");
 }
