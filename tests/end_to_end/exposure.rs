@@ -66,3 +66,29 @@ fn a_policy_refuses_what_it_forbids_unless_glass_is_broken_with_a_reason() {
     house.haven("link add web vault 80/tcp").fails().says("cannot go by the policy");
     fs::remove_file(&policy).expect("removed");
 }
+
+#[test]
+fn publishing_is_recorded_with_what_it_exposes() {
+    let house = House::open();
+    if house.is_peer() {
+        return;
+    }
+    serving(&house, "web", "");
+    house.haven("publish web 8080:80 --reason demo").succeeds();
+    let told = house.haven("exposure web --from internet").succeeds();
+    assert!(told.contains("@outside → web by published 0.0.0.0:8080->80/tcp"), "{told}");
+    house.haven("unpublish web 8080:80").succeeds();
+    let told = house.haven("exposure web --from internet").succeeds();
+    assert_eq!(told, "nobody");
+    let recorded = house.haven("audit export --action port --exposed web").succeeds();
+    let lines: Vec<&str> = recorded.lines().collect();
+    assert_eq!(lines.len(), 2, "{recorded}");
+    for (line, parts) in lines.iter().zip([
+        ["\"action\":\"port.publish\"", "\"directly_exposed\":[\"web\"]", "\"reason\":\"demo\""],
+        ["\"action\":\"port.unpublish\"", "\"directly_concealed\":[\"web\"]", "\"result\":\"applied\""],
+    ]) {
+        for part in parts {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+}

@@ -508,8 +508,11 @@ impl Engine {
     /// Takes published ports of a container back; one without a host port stands for all of that container's port.
     pub async fn unpublish(&self, id: &ContainerId, ports: Vec<PortMapping>) -> Outcome<()> {
         let handle = self.handle(id)?;
-        let (view, fewer) = (handle.view(), ports.clone());
-        let draft = move |caller: &Caller| drafts::published(caller, &view, &fewer, "port.unpublish");
+        let (view, fewer, shared) = (handle.view(), ports.clone(), Arc::clone(&self.shared));
+        let draft = move |caller: &Caller| {
+            let draft = drafts::published(caller, &view, &fewer, "port.unpublish");
+            draft.planned(move |facts| exposure::unpublished(&shared, facts, &view, &fewer))
+        };
         self.recorded(draft, handle.ask(|reply| Command::Unpublish(ports, reply))).await
     }
 

@@ -110,6 +110,19 @@ pub(crate) fn published(shared: &Shared, facts: &mut Facts, view: &ContainerView
     }
 }
 
+/// Ports that are to be taken back; one without a host port stands for all of that container's port.
+pub(crate) fn unpublished(shared: &Shared, facts: &mut Facts, view: &ContainerView, ports: &[PortMapping]) {
+    let application = facts.application(&Subject::of_container(&view.name, &view.spec).to_string());
+    for mapping in ports {
+        if mapping.host_port == 0 {
+            facts.remove_publishes(application, mapping.container);
+        } else {
+            let address = mapping.host_address.unwrap_or(shared.config.publish_address);
+            facts.remove_publish(application, SocketAddr::new(address, mapping.host_port));
+        }
+    }
+}
+
 /// A container, as it is or as it would be.
 pub(crate) fn container(
     shared: &Shared,

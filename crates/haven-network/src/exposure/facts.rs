@@ -157,6 +157,11 @@ impl Facts {
         self.publishes.len() < before
     }
 
+    /// Takes back every host port that leads to this port of the application.
+    pub fn remove_publishes(&mut self, application: ApplicationId, container: PortKey) {
+        self.publishes.retain(|publish| (publish.application, publish.container) != (application, container));
+    }
+
     pub fn empower(&mut self, application: ApplicationId, power: Power) {
         self.powers.insert((application, power));
     }
