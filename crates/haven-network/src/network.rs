@@ -5,7 +5,6 @@
 //! the interface follows when it may.
 
 use crate::attachment::{self, Attachment};
-use crate::conntrack::Forget;
 use crate::device::{self, Changes, Device, VethSpec};
 use crate::ends::{container_side, host_side};
 use crate::links::Links;
@@ -169,6 +168,9 @@ impl Network {
             return self.make_true(netns, &attachment, far);
         }
         let device = self.create_veth(netns, endpoint)?;
+        for address in [Some(endpoint.ipv4.into()), endpoint.ipv6.map(Into::into)].into_iter().flatten() {
+            self.sweeper.reclaim(address);
+        }
         let far = device.peer.unwrap_or(0);
         let attachment = Attachment {
             endpoint: endpoint.clone(),
@@ -182,7 +184,7 @@ impl Network {
                 // Whoever sent there before Haven or its last daemon knew of it has to find the container now.
                 for published in &endpoint.published {
                     if published.container.protocol == PortProtocol::Udp {
-                        self.sweeper.forget(Forget::HostPort(PortProtocol::Udp, published.host_port));
+                        self.sweeper.forget_host_port(PortProtocol::Udp, published.host_port);
                     }
                 }
                 let mut attached = lock(&self.attached);
@@ -388,7 +390,7 @@ impl Network {
         let narrowed = before.endpoint.sources != after.endpoint.sources;
         let kept = after.endpoint.published.iter().filter(|_| narrowed).copied();
         for published in coming.into_iter().chain(going).chain(kept) {
-            self.sweeper.forget(Forget::HostPort(published.container.protocol, published.host_port));
+            self.sweeper.forget_host_port(published.container.protocol, published.host_port);
         }
         let mut attached = lock(&self.attached);
         if let Some(of) = attached.get_mut(container).and_then(|of| of.iter_mut().find(|a| **a == before)) {
@@ -441,7 +443,7 @@ impl Network {
         for attachment in &leaving {
             let addresses = [Some(attachment.endpoint.ipv4.into()), attachment.endpoint.ipv6.map(Into::into)];
             for address in addresses.into_iter().flatten() {
-                self.sweeper.forget(Forget::Address(address));
+                self.sweeper.give_up(address);
             }
             self.sweeper.doom(attachment.interface);
         }
