@@ -140,14 +140,8 @@ fn could_not_start(api: &Api, call: &Call, id: &ExecId, failure: Failure) -> Ans
 
 /// Clients ask for the exit code as soon as the connection closes.
 async fn exit_is_known(engine: &Engine, id: &ExecId) {
-    let running = || engine.exec_view(id.as_str()).is_ok_and(|exec| exec.running);
-    let known = async {
-        while running() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
     // One whose output ended before it did: the client need not wait for that.
-    drop(tokio::time::timeout(EXIT_WAIT, known).await);
+    drop(tokio::time::timeout(EXIT_WAIT, engine.exec_ended(id)).await);
 }
 
 pub(crate) async fn resize(api: &Api, call: Call, id: &str) -> Answer<Reply> {

@@ -351,6 +351,11 @@ impl Engine {
         self.shared.execs.view(wanted)
     }
 
+    /// Returns when the exec has ended, or nobody knows it any more.
+    pub async fn exec_ended(&self, id: &ExecId) {
+        self.shared.execs.ended(id).await;
+    }
+
     pub async fn exec_resize(&self, id: &ExecId, rows: u16, columns: u16) -> Outcome<()> {
         exec::resize(&self.shared, id, rows, columns).await
     }

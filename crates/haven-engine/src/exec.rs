@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// How long an ended exec can still be inspected.
 const REMEMBERED: Duration = Duration::from_secs(5 * 60);
@@ -46,6 +46,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Execs {
     entries: Mutex<HashMap<ExecId, Entry>>,
+    /// Told whenever one has ended.
+    ended: Notify,
 }
 
 fn no_such(id: &str) -> Failure {
@@ -74,6 +76,19 @@ impl Execs {
         };
         let (container, spec) = (entry.container.clone(), entry.spec.clone());
         Ok(ExecView { id: parsed, container, running, exit_code, pid, spec })
+    }
+
+    /// Returns when the exec doesn't run, or nobody knows it.
+    pub(crate) async fn ended(&self, id: &ExecId) {
+        loop {
+            let mut told = std::pin::pin!(self.ended.notified());
+            // From here on no end is missed.
+            told.as_mut().enable();
+            if !self.view(id.as_str()).is_ok_and(|exec| exec.running) {
+                return;
+            }
+            told.await;
+        }
     }
 
     pub(crate) fn create(&self, view: &ContainerView, spec: ExecSpec, random: &[u8; 32]) -> Outcome<ExecId> {
@@ -131,6 +146,7 @@ impl Execs {
 
     pub(crate) fn forget_container(&self, container: &ContainerId) {
         self.lock().retain(|_, entry| entry.container != *container);
+        self.ended.notify_waiters();
     }
 }
 
@@ -268,6 +284,7 @@ pub(crate) async fn start(shared: &Arc<Shared>, id: &ExecId, attach: bool) -> Ou
     tokio::spawn(async move {
         let code = (&mut process.exit).await.map_or(137, |exit| exit.code);
         worker.execs.set(&id, ExecState::Ended { pid: process.pid, code });
+        worker.execs.ended.notify_waiters();
         drop(handle.mailbox.send(Command::ExecEnded(id.clone())).await);
         tell(&worker, &handle, "exec_die", &id, Some(code));
         remember_for_a_while(&worker, &id);
