@@ -14,9 +14,10 @@ use crate::machine::Machine;
 use crate::oci::NamespaceType;
 use crate::plan::{MountKind, MountPlan, Plan};
 use crate::setback::{Setback, Step};
-use haven_sys::mount::{self, FileSystem, MountChange, attribute};
+use haven_sys::mount::{self, FileSystem, MountChange, attribute, propagation};
 use haven_sys::process::{self, NewNamespaces, SingleThread};
 use haven_sys::root::{FileKind, Follow, Handle, PathError, Root};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -58,14 +59,21 @@ pub(super) fn assemble(
                 mount_cgroup(machine, &root, wanted)?;
                 continue;
             }
-            MountKind::Tmpfs if is_dev(wanted) => parcels.need(DEV, "/dev")?,
+            MountKind::Tmpfs if is_dev(wanted) => renewed(plan, wanted, parcels.need(DEV, "/dev")?),
             kind if is_childs(plan, kind) => make(wanted)?,
-            _ => parcels.need(FIRST_MOUNT + u16::try_from(index).unwrap_or(0), &wanted.target)?,
+            _ => {
+                let tag = FIRST_MOUNT + u16::try_from(index).unwrap_or(0);
+                renewed(plan, wanted, parcels.need(tag, &wanted.target)?)
+            }
         };
         if wanted.copy_up && wanted.kind == MountKind::Tmpfs {
             copy_up::fill(&root, &wanted.target, &mount)?;
         }
         put(&root, wanted, &mount)?;
+        if plan.independent.is_some() {
+            propagate(&mount, wanted, propagation::UNBINDABLE)
+                .map_err(|error| Setback::host(format!("cannot mount `{}`", wanted.target), error))?;
+        }
         match wanted.kind {
             MountKind::Proc => made.proc = Some(uncovered(&mount)?),
             MountKind::Devpts => made.terminals = Some(as_root(mount)?),
@@ -115,6 +123,34 @@ fn enter_group_namespace(proof: &SingleThread, plan: &Plan, parcels: &mut Parcel
             .map_err(|error| Setback::host("cannot make a cgroup namespace", error))?;
     }
     Ok(())
+}
+
+/// The same mount, made now. The kernel lists mounts as they were made and not as they were attached (since 6.8), and
+/// other engines' users expect the document's order; Haven's own containers do without. Only a mount that is attached
+/// here can be copied, so it is, to the host's tree, and goes with it. Where that fails the order is all that is lost.
+fn renewed(plan: &Plan, wanted: &MountPlan, mount: OwnedFd) -> OwnedFd {
+    let copy = || {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let spot = rustix::fs::open("/sys", flags, Mode::empty()).ok()?;
+        // One that must not be bound can't be copied either; it becomes so again in its place.
+        propagate(&mount, wanted, propagation::PRIVATE).ok()?;
+        mount::attach(&mount, &spot).ok()?;
+        mount::clone_tree(&mount, "", true).ok()
+    };
+    let is_directory = haven_sys::root::stat(&mount).is_ok_and(|stat| stat.kind == FileKind::Directory);
+    if plan.independent.is_none() || !is_directory {
+        return mount;
+    }
+    copy().unwrap_or(mount)
+}
+
+/// Changes how a mount propagates that must not be bound.
+fn propagate(mount: &OwnedFd, wanted: &MountPlan, propagation: u64) -> std::io::Result<()> {
+    if wanted.propagation != propagation::UNBINDABLE {
+        return Ok(());
+    }
+    let change = MountChange { propagation, recursive: wanted.propagation_of_tree, ..MountChange::default() };
+    mount::change_mount(mount.as_fd(), c"", &change)
 }
 
 /// A second mount of the same, which nothing will be mounted on.
