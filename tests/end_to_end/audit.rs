@@ -1,5 +1,6 @@
 //! The audit record: who changed what, and that it can't be altered unseen.
 
+use crate::exposure::Fleeting;
 use crate::networks::serving;
 use haven_tests::{BUSYBOX, House, eventually};
 use std::fs;
@@ -164,14 +165,14 @@ fn a_change_that_cannot_be_recorded_is_not_made() {
 
 #[test]
 fn checkpoints_are_sent_to_syslog() {
-    let path = std::env::temp_dir().join(format!("haven-syslog-{}", std::process::id()));
-    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
+    let file = Fleeting::new("syslog");
+    let path = &file.0;
+    let socket = std::os::unix::net::UnixDatagram::bind(path).expect("a socket");
     socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a limit");
     let config = format!("[audit]\nsyslog = \"{}\"\n", path.display());
     let house = House::open_with(haven_tests::Options { config, ..Default::default() });
     let mut message = [0; 4096];
     let received = socket.recv(&mut message);
-    fs::remove_file(&path).expect("removed");
     if house.is_peer() {
         return;
     }

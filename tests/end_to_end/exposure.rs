@@ -4,6 +4,21 @@ use crate::networks::serving;
 use haven_tests::{BUSYBOX, House, Options};
 use std::fs;
 
+/// A file that a daemon's configuration names, gone with the value.
+pub(crate) struct Fleeting(pub(crate) std::path::PathBuf);
+
+impl Fleeting {
+    pub(crate) fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("haven-{}-{name}", std::process::id())))
+    }
+}
+
+impl Drop for Fleeting {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.0));
+    }
+}
+
 #[test]
 fn what_is_exposed_is_told_with_the_way() {
     let house = House::open();
@@ -34,8 +49,9 @@ fn what_is_exposed_is_told_with_the_way() {
 
 #[test]
 fn a_policy_refuses_what_it_forbids_unless_glass_is_broken_with_a_reason() {
-    let policy = std::env::temp_dir().join(format!("haven-policy-{}.toml", std::process::id()));
-    fs::write(&policy, "assert = [{ rule = \"deny * -> vault\", because = \"keys\" }]").expect("a policy");
+    let file = Fleeting::new("policy.toml");
+    let policy = &file.0;
+    fs::write(policy, "assert = [{ rule = \"deny * -> vault\", because = \"keys\" }]").expect("a policy");
     let config = format!("[network]\npolicy = \"{}\"\n", policy.display());
     let house = House::open_with(Options { config, ..Options::default() });
     if house.is_peer() {
@@ -62,9 +78,8 @@ fn a_policy_refuses_what_it_forbids_unless_glass_is_broken_with_a_reason() {
     house.haven("network create yard").succeeds();
     house.haven("link rm").arg(&id).succeeds();
     // Without its policy the daemon changes nothing.
-    fs::write(&policy, "assert = [").expect("a broken policy");
+    fs::write(policy, "assert = [").expect("a broken policy");
     house.haven("link add web vault 80/tcp").fails().says("cannot go by the policy");
-    fs::remove_file(&policy).expect("removed");
 }
 
 #[test]
