@@ -2,10 +2,12 @@
 
 use super::subject::{ApplicationName, Subject};
 use crate::shared::Shared;
+use crate::view::ContainerView;
 use haven_spec::{ContainerName, Failure, Ipv4Net, NetworkMode, NetworkName, Outcome};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 /// What everything beyond the host is called.
 const OUTSIDE: &str = "@outside";
@@ -95,12 +97,24 @@ pub(crate) fn range(text: &str) -> Outcome<Option<Ipv4Net>> {
     Ok(None)
 }
 
+/// Long enough that no name means an id by chance: `db` is the beginning of every 256th.
+const ID_DIGITS: usize = 12;
+
+fn is_id(text: &str, id: &str) -> bool {
+    text.len() >= ID_DIGITS && id.starts_with(text)
+}
+
+/// The container of this very name, or with this id.
+pub(crate) fn container_called(shared: &Shared, text: &str) -> Option<Arc<ContainerView>> {
+    let view = shared.registry.find(text).ok()?.view();
+    (view.name.as_str() == text || is_id(text, view.id.as_str())).then_some(view)
+}
+
 /// A container that exists stands for its application if it has one; one without a network of its own can't be linked.
 fn of_container(shared: &Shared, name: &str) -> Outcome<Subject> {
-    let Ok(handle) = shared.registry.find(name) else {
+    let Some(view) = container_called(shared, name) else {
         return Ok(Subject::Container(ContainerName::parse(name)?));
     };
-    let view = handle.view();
     match &view.spec.network {
         NetworkMode::Host => {
             Err(Failure::conflict(format!("container `{}` uses the host's network", view.name))
@@ -119,7 +133,7 @@ fn of_container(shared: &Shared, name: &str) -> Outcome<Subject> {
 
 fn bare(shared: &Shared, text: &str) -> Outcome<Subject> {
     let mut found = Vec::new();
-    if shared.registry.find(text).is_ok() {
+    if container_called(shared, text).is_some() {
         found.push(of_container(shared, text)?);
     }
     for view in shared.registry.views() {
@@ -131,7 +145,9 @@ fn bare(shared: &Shared, text: &str) -> Outcome<Subject> {
             found.push(subject);
         }
     }
-    if let Ok(network) = shared.networks.find(text) {
+    if let Ok(network) = shared.networks.find(text)
+        && (network.name.as_str() == canonical_network(text) || is_id(text, &network.id))
+    {
         found.push(Subject::Network(network.name.clone()));
     }
     let mut found = found.into_iter();
@@ -165,6 +181,13 @@ fn word(subject: &Subject) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_short_name_is_no_beginning_of_an_id() {
+        let id = "db0123456789abcd";
+        assert!(!is_id("db", id) && !is_id("", id) && !is_id("db01234567x9", id));
+        assert!(is_id("db0123456789", id) && is_id(id, id));
+    }
 
     #[test]
     fn ranges_are_told_from_names() {

@@ -1,6 +1,6 @@
 //! Links from other systems' files, and ours in their words: names on both sides, nothing is changed here.
 
-use super::end::LinkEnd;
+use super::end::{LinkEnd, container_called};
 use super::links::AddLink;
 use super::subject::Subject;
 use crate::shared::Shared;
@@ -64,7 +64,7 @@ pub(crate) fn from_compose(text: &str, reading: &str, project: &str) -> Outcome<
 pub(crate) fn from_kubernetes(shared: &Shared, text: &str) -> Outcome<ImportView> {
     let imported = import_policies(text, &workloads_named_in(text)?)?;
     let end = |side: &Side| match side {
-        Side::Application(name) if shared.registry.find(name).is_ok() => format!("container:{name}"),
+        Side::Application(name) if container_called(shared, name).is_some() => format!("container:{name}"),
         Side::Application(name) => format!("app:{name}"),
         other => other.to_string(),
     };
