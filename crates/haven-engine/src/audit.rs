@@ -109,6 +109,33 @@ impl Audit {
         }
     }
 
+    /// Copies older segments to `archive` and removes them here; proofs go on. Blocking.
+    fn bound(&self, keep: usize, archive: Option<&Path>) -> Outcome<()> {
+        let mut store = |segment: &Path| {
+            let Some(archive) = archive else { return Ok(()) };
+            let to = archive.join(segment.file_name().unwrap_or_default());
+            let copy = || {
+                fs::create_dir_all(archive)?;
+                fs::copy(segment, &to)?;
+                fs::File::open(&to)?.sync_all()?;
+                fs::File::open(archive)?.sync_all()
+            };
+            copy().map_err(|e| {
+                Failure::host(format!("cannot archive a segment of the audit record as `{}`", to.display()))
+                    .because(e)
+            })
+        };
+        let archived = self.lock().archive(keep, &now(&self.boot), &mut store)?;
+        for segment in archived {
+            tracing::info!(
+                first = segment.first,
+                records = segment.records,
+                "a segment of the audit record is archived"
+            );
+        }
+        Ok(())
+    }
+
     pub(crate) fn directory(&self) -> PathBuf {
         self.lock().directory().to_owned()
     }
@@ -150,6 +177,26 @@ impl Begun {
 impl Drop for Begun {
     fn drop(&mut self) {
         self.finish(Ending::unknown("nobody waited for the end"));
+    }
+}
+
+/// How often it is looked whether there are too many segments.
+const BOUNDING: Duration = Duration::from_secs(3600);
+
+/// Keeps the record within its bounds, for as long as the engine lives.
+pub(crate) async fn keep_bounded(shared: Weak<Shared>) {
+    loop {
+        let Some(shared) = shared.upgrade() else { return };
+        let Some(keep) = shared.config.audit_keep_segments else { return };
+        let worker = Arc::clone(&shared);
+        let bounded = crate::container::task::blocking(move || {
+            worker.audit.bound(keep, worker.config.audit_archive.as_deref())
+        });
+        if let Err(failure) = bounded.await {
+            tracing::error!(error = %failure.one_line(), "the audit record is not kept within its bounds; it is tried again");
+        }
+        drop(shared);
+        tokio::time::sleep(BOUNDING).await;
     }
 }
 

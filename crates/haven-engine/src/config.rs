@@ -28,6 +28,10 @@ pub struct EngineConfig {
     pub docker_networks_open: bool,
     /// Assertions about exposure that every change is held against; read anew each time.
     pub policy: Option<PathBuf>,
+    /// How many segments of the audit record (16 MiB each) stay; `None`: all. Of older ones the hashes stay.
+    pub audit_keep_segments: Option<usize>,
+    /// Where older segments are copied first; `None`: nowhere.
+    pub audit_archive: Option<PathBuf>,
     /// The datagram socket that checkpoints of the audit record are sent to, normally `/dev/log`.
     pub checkpoint_syslog: Option<PathBuf>,
     /// `None`: that of the interface with the default route.
@@ -55,6 +59,8 @@ impl EngineConfig {
             address_pool: None,
             docker_networks_open: true,
             policy: None,
+            audit_keep_segments: None,
+            audit_archive: None,
             checkpoint_syslog: None,
             mtu_bytes: None,
             publish_address: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),

@@ -95,6 +95,7 @@ impl Engine {
         crate::names::server::start(&shared).await;
         drop(tokio::spawn(links::expire(Arc::downgrade(&shared))));
         drop(tokio::spawn(audit::send_checkpoints(Arc::downgrade(&shared))));
+        drop(tokio::spawn(audit::keep_bounded(Arc::downgrade(&shared))));
         drop(tokio::spawn(observing::expire(Arc::downgrade(&shared))));
         let worker = Arc::clone(&shared);
         let installation = blocking(move || {

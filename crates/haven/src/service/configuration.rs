@@ -32,6 +32,9 @@ pub(crate) struct Settings {
     pub(crate) publish_address: IpAddr,
     /// Networks that Docker clients make are open inside.
     pub(crate) docker_networks_open: bool,
+    /// How many segments of the audit record stay, and where older ones go.
+    pub(crate) audit_keep_segments: Option<usize>,
+    pub(crate) audit_archive: Option<PathBuf>,
     /// Where checkpoints of the audit record are sent.
     pub(crate) checkpoint_syslog: Option<PathBuf>,
     /// Assertions that every change is held against.
@@ -97,6 +100,8 @@ struct FileNetwork {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FileAudit {
+    keep_segments: Option<usize>,
+    archive: Option<PathBuf>,
     syslog: Option<PathBuf>,
 }
 
@@ -200,6 +205,14 @@ impl Settings {
                 .network
                 .publish_address
                 .unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
+            audit_keep_segments: match file.audit.keep_segments {
+                Some(0) => {
+                    return Err(Failure::invalid("`audit.keep_segments` is 0")
+                        .hint("at least 1: the one that is appended to"));
+                }
+                keep => keep,
+            },
+            audit_archive: file.audit.archive.map(|path| absolute(path, "audit.archive")).transpose()?,
             checkpoint_syslog: file.audit.syslog.map(|path| absolute(path, "audit.syslog")).transpose()?,
             policy: file.network.policy.map(|path| absolute(path, "network.policy")).transpose()?,
             docker_networks_open: match file.network.docker_networks.as_deref() {

@@ -79,6 +79,8 @@ fn engine_config(settings: &Settings) -> EngineConfig {
     config.publish_address = settings.publish_address;
     config.docker_networks_open = settings.docker_networks_open;
     config.policy.clone_from(&settings.policy);
+    config.audit_keep_segments = settings.audit_keep_segments;
+    config.audit_archive.clone_from(&settings.audit_archive);
     config.checkpoint_syslog.clone_from(&settings.checkpoint_syslog);
     config.log_max_size_bytes = settings.container_log_max_size_bytes;
     config.log_max_files = settings.container_log_max_files;
