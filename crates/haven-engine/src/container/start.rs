@@ -277,12 +277,13 @@ impl Starting<'_> {
             tracing::warn!(container = %record.id, error = %failure.one_line(), "cannot take the network back");
         }
         attaching::release(shared, &record.id);
-        remove_cgroup(shared, record);
-        // Its keeper still writes how it ended, and a directory somebody writes to can't be removed.
+        // Its keeper still writes how it ended, and a directory somebody writes to can't be removed; its control group
+        // may only just be made.
         let begun = Instant::now();
         while keeper.identify().is_ok() && begun.elapsed() < KEEPER_PATIENCE {
             std::thread::sleep(Duration::from_millis(1));
         }
+        remove_cgroup(shared, record);
         forget_files(&self.run_dir());
     }
 }

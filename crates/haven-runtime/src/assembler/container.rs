@@ -145,17 +145,20 @@ impl Assembly<'_> {
                 None => Some(make_group(self.machine, &plan)?),
                 early => early,
             };
-            if let Some((group, said)) = &group {
-                warnings.extend_from_slice(said);
-                let joined = if born { group.attach_v1(made.pid) } else { group.attach(made.pid) };
-                joined.inspect_err(|_| discard_group(Some(group)))?;
-                if let Some(counter) = group.open_oom_counter()? {
-                    socket::send(self.report, &[link::COUNTER], &[counter.as_fd()])
-                        .map_err(|error| Setback::host("cannot tell the keeper", error))?;
+            let mut join = || -> Step<()> {
+                if let Some((group, said)) = &group {
+                    warnings.extend_from_slice(said);
+                    if born { group.attach_v1(made.pid) } else { group.attach(made.pid) }?;
+                    if let Some(counter) = group.open_oom_counter()? {
+                        socket::send(self.report, &[link::COUNTER], &[counter.as_fd()])
+                            .map_err(|error| Setback::host("cannot tell the keeper", error))?;
+                    }
                 }
-            }
-            crate::warnings::write(&plan.run_dir, &warnings)?;
-            tell_grouped(&made.feed)?;
+                crate::warnings::write(&plan.run_dir, &warnings)?;
+                tell_grouped(&made.feed)
+            };
+            // The process may have failed meanwhile, and whoever cleans up after it may have found no group yet.
+            join().inspect_err(|_| discard_group(group.as_ref().map(|(group, _)| group)))?;
             if given.layers.is_some() {
                 // Letting go of the layers holds the kernel's lock on all mounts, which the process needs now.
                 std::thread::sleep(MOUNTING);

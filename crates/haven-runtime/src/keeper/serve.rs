@@ -186,7 +186,9 @@ impl Keep {
                 || ended.at.elapsed() >= DRAIN
                 || ended.at.max(self.last_output).elapsed() >= DRAIN_QUIET
         });
-        told && drained
+        // Until its assembler has ended, one that never ran may still leave something behind.
+        let assembled = self.report.is_none() || !matches!(self.phase, Phase::Failed { .. } | Phase::Waiting);
+        told && drained && assembled
     }
 
     /// How long nothing may happen before something is to be done.
