@@ -5,7 +5,7 @@
 
 use haven_files::{Link, LinkOptions, Login, Problem, Protection, ServerAddress, Share};
 use haven_resolve::Resolver;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -133,6 +133,29 @@ impl Samba {
             kill_process_group(group, Signal::KILL).ok();
         }
         drop(self.server.wait());
+        self.kill_helpers();
+    }
+
+    /// The server's helpers leave its group; they are known by the configuration they were given, which is ours alone.
+    fn kill_helpers(&self) {
+        let given = format!("--configfile={}", self.directory.join("smb.conf").display());
+        let is_helper = |pid: &i32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|word| word == given.as_bytes())
+        };
+        let start = Instant::now();
+        loop {
+            let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+            let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+            let helpers: Vec<i32> = numbers.filter(is_helper).collect();
+            if helpers.is_empty() || start.elapsed() > Duration::from_secs(5) {
+                return;
+            }
+            for helper in helpers.into_iter().filter_map(Pid::from_raw) {
+                kill_process(helper, Signal::KILL).ok();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     pub(crate) fn restart(&mut self) {
